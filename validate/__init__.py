@@ -1,0 +1,1 @@
+"""Measured against simulated: suites, hardware values, error reports."""

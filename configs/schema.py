@@ -1,0 +1,438 @@
+"""Every knob of the simulated machine: unit, bounds, meaning. Values and their sources live in the TOML files.
+
+One frozen dataclass per section; `Config` holds them all. Fields have no default: a value without a source cannot
+exist. A knob is an int, float, bool, str, a choice (str, spelled as a member of an IntEnum) or a tuple of ints.
+`configs.record` lowers a `Config` to one numpy record for the timing kernels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+CYCLES = "cycles"
+COMMAND_CLOCKS = "command clocks"
+BYTES = "bytes"
+
+
+class IssuePolicy(IntEnum):
+    """Order in which a sub-core's scheduler considers its warps."""
+
+    CGGTY = 0  # compiler-guided greedy, then youngest
+    GTO = 1  # greedy, then oldest
+    LRR = 2  # loose round robin
+    OLDEST = 3  # oldest first
+
+
+class Dependence(IntEnum):
+    """What keeps dependent instructions apart."""
+
+    auto = 0  # control bits if the program has them, else scoreboard
+    control_bits = 1
+    scoreboard = 2
+
+
+class SliceHash(IntEnum):
+    """How a sector address selects an L2 slice."""
+
+    ipoly = 0
+    modulo = 1
+
+
+class DramKind(IntEnum):
+    """DRAM family; the timing numbers are knobs of their own."""
+
+    GDDR6 = 0
+    GDDR6X = 1
+    GDDR7 = 2
+    HBM2 = 3
+    HBM2e = 4
+    HBM3 = 5
+    HBM3e = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """What a value of one field may be. `length` fixes the length of a tuple, `max_length` bounds it."""
+
+    doc: str
+    unit: str = ""
+    lo: float | None = None
+    hi: float | None = None
+    choices: type[IntEnum] | None = None
+    power_of_two: bool = False
+    length: int = 0
+    max_length: int = 0
+
+
+def knob(doc: str, unit: str = "", **limits: Any) -> Any:
+    """Declare a field of a section. Unless told otherwise a number must not be negative."""
+    limits.setdefault("lo", 0)
+    return dataclasses.field(metadata={"knob": Knob(doc=doc, unit=unit, **limits)})
+
+
+def count(doc: str, unit: str = "", **limits: Any) -> Any:
+    """Declare a number that must be at least 1."""
+    return knob(doc, unit, **{"lo": 1, **limits})
+
+
+_access_table = (
+    "[issue -> dependent may issue] on a hit: WAR 32, 64, 128 bit, then RAW 32, 64, 128 bit; 0 = no such case"
+)
+_operation = "WAR, latency (issue -> dependent may issue), issue interval at the SM-shared unit"
+
+
+def access_table(doc: str) -> Any:
+    return knob(f"{doc}: {_access_table}", CYCLES, length=6, hi=4096)
+
+
+def operation(doc: str) -> Any:
+    return knob(f"{doc}: {_operation}", CYCLES, length=3, hi=4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """The chip."""
+
+    name: str = knob("board name, free text")
+    architecture: int = count("compute capability times ten, 86 for sm_86", lo=70, hi=129)
+    sms: int = count("streaming multiprocessors that are switched on", hi=1024)
+    sms_per_tpc: int = count("SMs that share one texture processing cluster", hi=4)
+    tpcs_per_gpc: int = count("TPCs of one graphics processing cluster (largest)", hi=32)
+    core_clock_mhz: float = count("clock in which all cycles are counted; L2 and interconnect run at it too", "MHz")
+    memory_clock_mhz: float = count("memory clock as the driver reports it: half of the data rate per pin", "MHz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sm:
+    """Resources of one SM that limit how many thread blocks are resident."""
+
+    subcores: int = count("sub-cores (processing blocks); warp w belongs to sub-core w mod subcores", lo=4, hi=4)
+    max_warps: int = count("resident warps", hi=64)
+    max_blocks: int = count("resident thread blocks", hi=32)
+    max_threads: int = count("resident threads", hi=2048)
+    registers: int = count("32-bit registers", hi=1 << 20)
+    register_allocation_unit: int = count("registers are given to a warp in multiples of this", power_of_two=True)
+    warp_allocation_granularity: int = count(
+        "warps of a block are rounded up to this many when registers are shared out"
+    )
+    max_shared_bytes: int = count("shared memory of all resident blocks", BYTES)
+    max_shared_bytes_per_block: int = count("largest shared memory of one block (opt-in limit)", BYTES)
+    shared_allocation_unit_bytes: int = count("shared memory is given in multiples of this", BYTES, power_of_two=True)
+    shared_reserved_bytes_per_block: int = knob("shared memory that the system keeps per block", BYTES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """Instruction supply: instruction buffers, L0 per sub-core, stream buffer, L1 per SM."""
+
+    width: int = count("instructions fetched and decoded per sub-core", "per cycle", hi=4)
+    instruction_buffer_entries: int = count("decoded instructions held per warp", hi=16)
+    decode_cycles: int = count("fetch request -> decoded on an L0 hit; issuable one cycle later", CYCLES, hi=64)
+    l0_bytes: int = count("L0 instruction cache of a sub-core", BYTES)
+    l0_ways: int = count("associativity of the L0")
+    line_bytes: int = count("line of L0 and L1 instruction caches", BYTES, power_of_two=True)
+    l0_mshrs: int = count("outstanding lines of one L0", hi=256)
+    l1_bytes: int = count("instruction cache of the SM, behind the four L0", BYTES)
+    l1_ways: int = count("associativity of the L1 instruction cache")
+    l0_to_l1_cycles: int = knob("L0 -> L1, one way", CYCLES)
+    l1_to_l0_cycles: int = knob("L1 -> L0, one way", CYCLES)
+    l1_access_cycles: int = knob("tag and data access of the L1", CYCLES)
+    l1_mshrs: int = count("outstanding lines of the L1", hi=256)
+    stream_buffer_lines: int = knob("lines of the instruction stream buffer of a sub-core; 0 = no prefetch", hi=64)
+    prefetches_per_cycle: int = count("prefetch requests a stream buffer may send", "per cycle", hi=8)
+    perfect: bool = knob("every instruction fetch hits in the L0")
+    instruction_bytes: int = count("size of one instruction in memory", BYTES, power_of_two=True)
+    branch_redirect_cycles: int = knob("extra after a taken branch, besides refilling the buffer", CYCLES, hi=256)
+    backward_branch_redirect_cycles: int = knob("extra after a taken branch to a lower address", CYCLES, hi=256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issue:
+    """Warp scheduler of a sub-core."""
+
+    policy: str = knob("order in which warps are considered", choices=IssuePolicy)
+    dependence: str = knob("what keeps dependent instructions apart", choices=Dependence)
+    scoreboard_consumers: int = knob("readers counted per register in scoreboard mode; 0 = no limit", hi=1 << 16)
+    stall0_yield_cycles: int = knob("a warp is blocked this long after stall 0 with yield", CYCLES)
+    constant_miss_hold_cycles: int = knob(
+        "the scheduler waits this long for a constant miss of its greedy warp", CYCLES
+    )
+    imad_wide_port_busy_cycles: int = knob("issue port stays busy this long after an IMAD.WIDE", CYCLES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registers:
+    """Register file of a sub-core, with its operand reuse cache and result queue."""
+
+    banks: int = count("banks; register r lies in bank r mod banks", hi=8, power_of_two=True)
+    read_ports: int = count("1024-bit read ports per bank", hi=8)
+    write_ports: int = count("1024-bit write ports per bank", hi=8)
+    read_window_cycles: int = count("cycles in which a fixed-latency instruction reads its operands", CYCLES, hi=16)
+    read_window_wide_cycles: int = count("the same for tensor operands of four registers", CYCLES, hi=16)
+    reuse_cache: bool = knob("register-file cache, driven by the reuse bits")
+    ideal: bool = knob("no port limits at all")
+    result_queue_entries: int = count("results of fixed-latency instructions that wait for the write port", hi=64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execute:
+    """Execution units of a sub-core. An interval is the time one warp instruction occupies its unit.
+
+    Fixed latencies come from `isa.latency`; the latencies here are those of classes that signal a dependence counter.
+    """
+
+    fma_interval_cycles: int = count("FP32 and IMAD pipe", CYCLES, hi=64)
+    alu_interval_cycles: int = count("integer, logic and move pipe", CYCLES, hi=64)
+    fp16_interval_cycles: int = count("packed half-precision operations", CYCLES, hi=64)
+    fp32_on_alu: bool = knob("FP32 adds and multiplies have a second pipe: one per cycle in all")
+    unified_integer: bool = knob("integer operations run on both pipes (Blackwell)")
+    fp64_interval_cycles: int = count("FP64 unit", CYCLES, hi=256)
+    fp64_latency_cycles: int = count("FP64 result", CYCLES, hi=256)
+    fp64_shared: bool = knob("one FP64 unit for the whole SM")
+    sfu_interval_cycles: int = count("MUFU", CYCLES, hi=256)
+    sfu_latency_cycles: int = count("MUFU result", CYCLES, hi=256)
+    conversion_interval_cycles: int = count("conversions, POPC, FLO, BREV", CYCLES, hi=256)
+    conversion_latency_cycles: int = count("result of conversions, POPC, FLO, BREV", CYCLES, hi=256)
+    uniform_interval_cycles: int = count("uniform datapath", CYCLES, hi=64)
+    uniform_latency_cycles: int = count("variable-latency writers of uniform registers: R2UR, S2UR", CYCLES, hi=256)
+    branch_interval_cycles: int = count("branch unit", CYCLES, hi=64)
+    texture_interval_cycles: int = count("texture instructions", CYCLES, hi=256)
+    texture_latency_cycles: int = count("texture result (texture addresses are not modelled)", CYCLES, hi=4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """Tensor core of a sub-core. A factor is the rate relative to 16-bit inputs of the same shape family."""
+
+    macs_per_cycle: int = count("dense multiply-accumulates, 16-bit inputs and accumulator", "per cycle per sub-core")
+    f32_accumulate_factor: int = count("1 = full rate with FP32 accumulators, 2 = half rate (GeForce)", hi=4)
+    warp_level_factor: float = knob(
+        "share of the rate that mma.sync (HMMA, IMMA ...) reaches; wgmma reaches all of it", hi=1
+    )
+    tf32_factor: float = knob("TF32 rate")
+    fp8_factor: float = knob("FP8 rate; 0 = not supported")
+    int8_factor: float = knob("INT8 rate; 0 = not supported")
+    int4_factor: float = knob("INT4 rate; 0 = not supported")
+    binary_factor: float = knob("1-bit rate; 0 = not supported")
+    sparse_factor: float = knob("rate of 2:4 sparse forms; 0 = not supported")
+    f64_interval_cycles: int = count("DMMA.884", CYCLES, hi=256)
+    hmma_latency_cycles: int = count("HMMA result where it is signalled by a counter or scoreboard", CYCLES, hi=256)
+    imma_latency_cycles: int = count("IMMA result, likewise", CYCLES, hi=256)
+    dmma_latency_cycles: int = count("DMMA result, likewise", CYCLES, hi=256)
+    movm_interval_cycles: int = count("MOVM", CYCLES, hi=64)
+    movm_latency_cycles: int = count("MOVM result", CYCLES, hi=256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryUnit:
+    """Memory pipeline: the unit of each sub-core and the part shared by the SM.
+
+    Tables give the distance from the issue of an access to the earliest issue of a dependent instruction, when the
+    access hits and nothing else competes (MICRO 2025, Table 2).
+    """
+
+    subcore_entries: int = count("memory instructions a sub-core holds between issue and the shared part", hi=64)
+    address_cycles: int = count("address calculation: one instruction per this many cycles", CYCLES, hi=64)
+    uniform_address_cycles: int = count("the same when the address is uniform", CYCLES, hi=64)
+    accept_interval_cycles: int = count("the shared part takes one instruction per this many cycles", CYCLES, hi=64)
+    pending_requests: int = count("instructions in flight in the shared part (pending request table)", hi=1024)
+    leave_cycles: int = count("issue -> earliest leave of the sub-core unit", CYCLES, hi=256)
+    writeback_bytes_per_cycle: int = count("results, shared part -> registers of a sub-core", "bytes per cycle")
+    global_load_uniform: tuple[int, ...] = access_table("LDG, uniform address")
+    global_load: tuple[int, ...] = access_table("LDG")
+    global_store_uniform: tuple[int, ...] = access_table("STG, uniform address")
+    global_store: tuple[int, ...] = access_table("STG")
+    shared_load_uniform: tuple[int, ...] = access_table("LDS, uniform address")
+    shared_load: tuple[int, ...] = access_table("LDS")
+    shared_store_uniform: tuple[int, ...] = access_table("STS, uniform address")
+    shared_store: tuple[int, ...] = access_table("STS")
+    constant_load_immediate: tuple[int, ...] = access_table("LDC, immediate address")
+    constant_load: tuple[int, ...] = access_table("LDC, register address")
+    async_copy: tuple[int, ...] = access_table("LDGSTS")
+    shuffle: tuple[int, ...] = operation("SHFL")
+    special_register: tuple[int, ...] = operation("S2R")
+    matrix_load: tuple[int, ...] = operation("LDSM of one matrix")
+    matrix_store: tuple[int, ...] = operation("STSM of one matrix")
+    match: tuple[int, ...] = operation("MATCH")
+    vote: tuple[int, ...] = operation("REDUX and other warp-wide reductions")
+    other: tuple[int, ...] = operation("CCTL, QSPC and the rest")
+    global_atomic_extra_cycles: int = knob("round trip of an atomic at an idle L2, beyond that of a load", CYCLES)
+    shared_atomic: tuple[int, ...] = knob(
+        "ATOMS: WAR, latency, then cycles per further lane on the same word", CYCLES, length=3, hi=4096
+    )
+    address_32_saving_cycles: int = knob(
+        "WAR and RAW are this much less when the address is 32 bits wide", CYCLES, hi=16
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedMemory:
+    """Shared-memory data array of an SM."""
+
+    banks: int = count("banks", hi=64, power_of_two=True)
+    bank_bytes: int = count("width of a bank", BYTES, power_of_two=True)
+    bytes_per_cycle: int = count("most data moved per cycle", "bytes per cycle", power_of_two=True)
+    atomic_cycles_per_lane: int = count("unit time per further lane on the same word", CYCLES, hi=256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class L1d:
+    """L1 data cache, in one array with shared memory."""
+
+    total_bytes: int = count("L1 and shared memory together", BYTES)
+    shared_carveouts_bytes: tuple[int, ...] = knob("sizes the shared part may have, ascending", BYTES, max_length=16)
+    sets: int = count("sets; the ways follow from the share that is left for the L1", power_of_two=True)
+    line_bytes: int = count("line (one tag)", BYTES, power_of_two=True)
+    sector_bytes: int = count("sector (unit of fill)", BYTES, power_of_two=True)
+    mshrs: int = count("outstanding sectors", hi=4096)
+    mshr_merges: int = count("requests merged on one outstanding sector", hi=4096)
+    tags_per_cycle: int = count("lines looked up", "per cycle", hi=32)
+    bytes_per_cycle: int = count("hit data", "bytes per cycle", power_of_two=True)
+    miss_queue: int = count("requests waiting for the interconnect", hi=4096)
+    write_allocate: bool = knob("a store that misses allocates its line")
+    outstanding_writes: int = count("stores not yet acknowledged by the L2", hi=1 << 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """Constant caches: for operands of fixed-latency instructions, for LDC, and the level behind both."""
+
+    fixed_latency_bytes: int = count("cache of c[][] operands, per sub-core", BYTES)
+    fixed_latency_ways: int = count("its associativity")
+    variable_bytes: int = count("cache of LDC, per SM", BYTES)
+    variable_ways: int = count("its associativity")
+    line_bytes: int = count("line of both", BYTES, power_of_two=True)
+    miss_cycles: int = count("extra of a miss that hits in the L1.5", CYCLES)
+    l1_bytes: int = count("L1.5 constant cache (may be one array with the L1 instruction cache)", BYTES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interconnect:
+    """SM <-> L2. Its one-way latency is the quantum in which SMs run independently."""
+
+    request_cycles: int = count("SM -> L2 slice, one way, idle", CYCLES, hi=4096)
+    reply_cycles: int = count("L2 slice -> SM, one way, idle", CYCLES, hi=4096)
+    sm_request_bytes_per_cycle: int = count("SM port, towards the L2", "bytes per cycle")
+    sm_reply_bytes_per_cycle: int = count("SM port, from the L2", "bytes per cycle")
+    gpc_bytes_per_cycle: int = count("port of a GPC, each direction", "bytes per cycle")
+    slice_request_bytes_per_cycle: int = count("L2 slice port, incoming", "bytes per cycle")
+    slice_reply_bytes_per_cycle: int = count("L2 slice port, outgoing", "bytes per cycle")
+    header_bytes: int = knob(
+        "packet without data (read request, write acknowledge); data packets carry it aside", BYTES
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2:
+    """L2 cache: slices, possibly in two partitions."""
+
+    slices: int = count("slices in the chip", hi=1024)
+    bytes: int = count("capacity of the chip", BYTES)
+    ways: int = count("associativity", hi=64)
+    line_bytes: int = count("line (one tag)", BYTES, power_of_two=True)
+    sector_bytes: int = count("sector (unit of fill)", BYTES, power_of_two=True)
+    access_cycles: int = count("slice input -> slice output on a hit", CYCLES)
+    partitions: int = count("partitions with a longer path between them", hi=4)
+    far_partition_cycles: int = knob("extra round trip to the other partition", CYCLES)
+    mshrs: int = count("outstanding sectors per slice", hi=4096)
+    hash: str = knob("how an address selects its slice", choices=SliceHash)
+    atomic_cycles: int = count("unit time of one 32-byte atomic operation in a slice", CYCLES, hi=256)
+    warm: bool = knob("host copies before the kernel leave their data in the L2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dram:
+    """DRAM channels (pseudo channels for HBM) and their timing."""
+
+    kind: str = knob("family", choices=DramKind)
+    channels: int = count("independent channels", hi=1024)
+    banks: int = count("banks per channel", hi=256, power_of_two=True)
+    bank_groups: int = count("bank groups per channel", power_of_two=True)
+    bus_bytes: int = count("data width of a channel", BYTES, power_of_two=True)
+    burst_length: int = count("data beats per access", power_of_two=True)
+    clock_mhz: float = count("command clock", "MHz")
+    transfers_per_clock: int = count("data beats per command clock and pin", hi=32)
+    access_cycles: int = knob(
+        "core cycles outside the DRAM device: L2 miss handling, controller, physical layer", CYCLES
+    )
+    queue_entries: int = count("requests a channel can reorder", hi=4096)
+    tCL: int = count("read command -> data", COMMAND_CLOCKS)
+    tRCD: int = count("activate -> read or write", COMMAND_CLOCKS)
+    tRP: int = count("precharge -> activate", COMMAND_CLOCKS)
+    tRAS: int = count("activate -> precharge", COMMAND_CLOCKS)
+    tRC: int = count("activate -> activate, same bank", COMMAND_CLOCKS)
+    tCCD_S: int = count("column command -> column command, other bank group", COMMAND_CLOCKS)
+    tCCD_L: int = count("column command -> column command, same bank group", COMMAND_CLOCKS)
+    tRRD: int = count("activate -> activate, other bank", COMMAND_CLOCKS)
+    tWR: int = count("end of write data -> precharge", COMMAND_CLOCKS)
+    tWTR: int = count("end of write data -> read command", COMMAND_CLOCKS)
+    tRTP: int = count("read -> precharge", COMMAND_CLOCKS)
+    tWL: int = count("write command -> data", COMMAND_CLOCKS)
+    tREFI: int = count("refresh -> refresh", COMMAND_CLOCKS)
+    tRFC: int = count("refresh -> next command", COMMAND_CLOCKS)
+    row_bytes: int = count("row (page) of a bank", BYTES, power_of_two=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Barrier:
+    """Thread-block barriers and memory barriers."""
+
+    sync_release_cycles: int = knob("last arrival -> first waiting warp may issue", CYCLES)
+    sync_issue_cycles: int = count("one BAR per this many cycles in the SM", CYCLES, hi=256)
+    membar_block_cycles: int = knob("MEMBAR, block scope, nothing outstanding", CYCLES)
+    membar_gpu_cycles: int = knob("MEMBAR, GPU scope, nothing outstanding", CYCLES)
+    membar_sys_cycles: int = knob("MEMBAR, system scope, nothing outstanding", CYCLES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """Cost of a kernel outside its instructions."""
+
+    kernel_cycles: int = knob("start of the kernel -> first block leaves the dispatcher", CYCLES)
+    drain_cycles: int = knob("last block completes -> end of the kernel", CYCLES)
+    block_interval_cycles: float = knob("the chip starts one block per this many cycles", CYCLES)
+    warp_interval_cycles: float = knob("an SM starts one warp per this many cycles", CYCLES)
+    block_start_cycles: int = knob("block reaches the SM -> first fetch", CYCLES)
+    dispatch_latency_cycles: int = count("block completes -> its replacement may start", CYCLES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole machine. `sources` maps "section.knob" to where the value comes from; it takes no part in equality."""
+
+    gpu: Gpu
+    sm: Sm
+    fetch: Fetch
+    issue: Issue
+    registers: Registers
+    execute: Execute
+    tensor: Tensor
+    memory_unit: MemoryUnit
+    shared_memory: SharedMemory
+    l1d: L1d
+    constant: Constant
+    interconnect: Interconnect
+    l2: L2
+    dram: Dram
+    barrier: Barrier
+    launch: Launch
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+
+SECTIONS: Mapping[str, type] = {f.name: globals()[str(f.type)] for f in dataclasses.fields(Config) if f.compare}
+
+
+def section_knobs(section: str) -> dict[str, tuple[str, Knob]]:
+    """Knob name -> (type as written, limits), in declaration order."""
+    return {f.name: (str(f.type), f.metadata["knob"]) for f in dataclasses.fields(SECTIONS[section])}
+
+
+def all_knobs() -> Iterator[tuple[str, str, str, Knob]]:
+    """(section, name, type, limits) of every knob, in declaration order."""
+    for section in SECTIONS:
+        for name, (kind, limits) in section_knobs(section).items():
+            yield section, name, kind, limits

@@ -1,0 +1,168 @@
+"""Operand read and result write of fixed-latency instructions: register-file ports, register-file cache.
+
+A bank has one 1024-bit read port and one write port (MICRO 2025, section 5.3). An instruction in the allocate stage
+goes on when all its reads fit into the next cycles of the port rings; nothing behind it can pass.
+"""
+
+from sim.core.dependence import counts_as_consumer
+from sim.core.events import INTERNAL, push_event
+from sim.core.log import log_event
+from sim.jit import routine, stage
+from sim.state import PORT_WINDOW, Event, LogKind
+from sim.stats import Counter
+
+_ALLOCATE = int(LogKind.ALLOCATE)
+_RING = PORT_WINDOW - 1
+_SCOREBOARD_READ = int(Event.SCOREBOARD_READ)
+_COUNTER = int(Event.COUNTER)
+_UNIT_DONE = int(Event.UNIT_DONE)
+_READS = int(Counter.REGISTER_READS)
+_HITS = int(Counter.REUSE_HITS)
+_PORT_STALLS = int(Counter.PORT_STALL_CYCLES)
+_CONFLICTS = int(Counter.WRITE_CONFLICTS)
+_NO_REGISTER = 255
+_NO_COUNTER = 7
+WRITE_DELAY = 4  # an FFMA issued at t allocates at t + 2 and writes at t + 10 (artifact of MICRO 2025)
+
+
+@stage
+def free_read_slots(sub, cfg, bank, first, window):
+    """Read slots of a bank that are free in the cycles first .. first + window - 1."""
+    free = 0
+    for cycle in range(first, first + window):
+        slot = cycle & _RING
+        free += cfg.registers.read_ports - (sub.read_used[bank, slot] if sub.read_at[bank, slot] == cycle else 0)
+    return free
+
+
+@stage
+def take_read_slots(sub, cfg, bank, first, window, reads):
+    """Take the earliest free slots for `reads` reads."""
+    for cycle in range(first, first + window):
+        slot = cycle & _RING
+        if sub.read_at[bank, slot] != cycle:
+            sub.read_at[bank, slot] = cycle
+            sub.read_used[bank, slot] = 0
+        while reads > 0 and sub.read_used[bank, slot] < cfg.registers.read_ports:
+            sub.read_used[bank, slot] += 1
+            reads -= 1
+
+
+@stage
+def hits_reuse_cache(sub, cfg, op, warp_index, slot, register):
+    """A register is kept per bank and operand position, for the warp that read it last (section 5.3.1)."""
+    bank = register & (cfg.registers.banks - 1)
+    return cfg.registers.reuse_cache and op.uses_reuse and sub.reuse[bank, slot] == (warp_index << 8 | register)
+
+
+@stage
+def is_repeated(op, slot, register):
+    """True if an earlier operand position reads the same register: one read serves both."""
+    for earlier in range(slot):
+        first = op.source[earlier]
+        if first != _NO_REGISTER and first <= register < first + op.source_registers[earlier]:
+            return True
+    return False
+
+
+@stage
+def reads_of_bank(sub, cfg, op, warp_index, bank):
+    """Register-file reads the instruction needs from a bank, cache hits excluded."""
+    reads = 0
+    for slot in range(op.operands):
+        first = op.source[slot]
+        if first == _NO_REGISTER:
+            continue
+        for register in range(first, first + op.source_registers[slot]):
+            if (
+                register & (cfg.registers.banks - 1) == bank
+                and not hits_reuse_cache(sub, cfg, op, warp_index, slot, register)
+                and not is_repeated(op, slot, register)
+            ):
+                reads += 1
+    return reads
+
+
+@stage
+def update_reuse_cache(sm, sub, cfg, op, warp_index):
+    """A read empties its position; the reuse bit fills it again."""
+    for slot in range(op.operands):
+        first = op.source[slot]
+        if first == _NO_REGISTER:
+            continue
+        for register in range(first, first + op.source_registers[slot]):
+            bank = register & (cfg.registers.banks - 1)
+            key = warp_index << 8 | register
+            if sub.reuse[bank, slot] == key:
+                sm.counter[_HITS] += 1
+            sub.reuse[bank, slot] = key if op.reuse >> slot & 1 else -1
+
+
+@routine
+def allocate(sm, s, sub, cfg, run, now):
+    """Allocate stage. Returns 1 when the instruction in the latch went on to read its operands."""
+    latch = sub.allocate
+    op = run.op[latch.op]
+    window = op.read_window
+    if op.operands > 0 and not cfg.registers.ideal:
+        for bank in range(cfg.registers.banks):
+            reads = reads_of_bank(sub, cfg, op, latch.warp, bank)
+            if reads > 0 and free_read_slots(sub, cfg, bank, now + 1, window) < reads:
+                sm.counter[_PORT_STALLS] += 1
+                return 0
+        for bank in range(cfg.registers.banks):
+            reads = reads_of_bank(sub, cfg, op, latch.warp, bank)
+            if reads > 0:
+                take_read_slots(sub, cfg, bank, now + 1, window, reads)
+                sm.counter[_READS] += reads
+        if op.uses_reuse:
+            update_reuse_cache(sm, sub, cfg, op, latch.warp)
+    latch.valid = 0
+    warp_id = s << 4 | latch.warp
+    log_event(sm, run, now, _ALLOCATE, warp_id, latch.stream, latch.op)
+    read_done_at = now + window + 1
+    if op.read_counter != _NO_COUNTER:
+        push_event(sm, INTERNAL, now, read_done_at, _COUNTER, warp_id, op.read_counter)
+    if op.tracked and counts_as_consumer(cfg, op):
+        push_event(sm, INTERNAL, now, read_done_at, _SCOREBOARD_READ, warp_id, latch.op)
+    if op.write_counter != _NO_COUNTER and not op.commits_copies:
+        push_event(sm, INTERNAL, now, max(now + 1, latch.issued_at + op.latency_cycles), _UNIT_DONE, warp_id, latch.op)
+    elif op.result_banks:
+        reserve_write(sm, sub, cfg, op.result_banks, now + op.latency_cycles + WRITE_DELAY)
+    return 1
+
+
+@stage
+def reserve_write(sm, sub, cfg, banks, at):
+    """Write port of each bank: the earliest free cycle from `at`; the result queue holds the value until then."""
+    for bank in range(cfg.registers.banks):
+        if banks >> bank & 1:
+            cycle = at
+            while write_port_taken(sub, cfg, bank, cycle):
+                cycle += 1
+            take_write_port(sub, bank, cycle)
+            sm.counter[_CONFLICTS] += cycle != at
+
+
+@stage
+def write_port_taken(sub, cfg, bank, cycle):
+    slot = cycle & _RING
+    return sub.write_at[bank, slot] == cycle and sub.write_used[bank, slot] >= cfg.registers.write_ports
+
+
+@stage
+def take_write_port(sub, bank, cycle):
+    slot = cycle & _RING
+    if sub.write_at[bank, slot] != cycle:
+        sub.write_at[bank, slot] = cycle
+        sub.write_used[bank, slot] = 0
+    sub.write_used[bank, slot] += 1
+
+
+@stage
+def load_write_conflicts(sub, cfg, op, cycle):
+    """A load result that meets a fixed-latency result at a write port is the one that waits (section 5.3)."""
+    for bank in range(cfg.registers.banks):
+        if op.result_banks >> bank & 1 and write_port_taken(sub, cfg, bank, cycle):
+            return True
+    return False

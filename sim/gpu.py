@@ -1,0 +1,290 @@
+"""Simulate one kernel: set up the machine state, feed thread blocks, run quanta, assemble the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from configs.record import record
+from configs.schema import Config
+from isa.errors import SubcoreError
+from isa.jit import is_cold
+from sim.arena import MAX_CHUNKS, Arena
+from sim.core.coalesce import LINE_BYTES
+from sim.core.constant import l15_line
+from sim.core.sm import CODE_BASE
+from sim.deadlock import deadlock_report
+from sim.dispatch import GRID, Status, run_gpu, settle_all
+from sim.lower import Code, lower
+from sim.memory.state import REPLY, REQUEST, counters, new_memory
+from sim.memory.system import warm_l2
+from sim.result import RunResult
+from sim.run import LOG, Run
+from sim.state import MAX_BLOCKS, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, check_limits, new_sms
+from traces.stream import Launch, Trace
+
+MAX_QUANTUM_CYCLES = 256
+DEADLOCK_CYCLES = 2_000_000
+CHUNK_SECONDS = 0.15  # compiled code comes back this often: progress, Ctrl-C
+BLOCKS_AHEAD = 64  # thread blocks kept ready beyond what all SMs can hold
+Progress = Callable[[int, int, int], None]  # blocks done, blocks, cycle
+
+
+class SimulationError(SubcoreError):
+    """The simulation cannot go on: deadlock, or a limit of the simulator."""
+
+
+class CycleLimit(SimulationError):
+    """`max_cycles` was reached before the kernel ended."""
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """Thread blocks that fit on an SM, and what limits them."""
+
+    blocks: int
+    limited_by: str
+    shared_carveout_bytes: int
+    l1_bytes: int
+
+
+def _round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit
+
+
+def occupancy(launch: Launch, config: Config) -> Occupancy:
+    """Resident blocks per SM (CUDA occupancy rules) and the L1 share that their shared memory leaves.
+
+    Raises SubcoreError for a launch that can never run, naming the limit.
+    """
+    sm = config.sm
+    warps = launch.warps_per_block
+    problems = []
+    if min(*launch.grid, *launch.block) < 1:
+        problems.append(f"grid {launch.grid} and block {launch.block} must be positive")
+    if launch.threads_per_block > min(1024, sm.max_threads):
+        problems.append(f"{launch.threads_per_block} threads per block, at most {min(1024, sm.max_threads)}")
+    shared = launch.shared_bytes
+    if shared:
+        shared = _round_up(shared + sm.shared_reserved_bytes_per_block, sm.shared_allocation_unit_bytes)
+    if launch.shared_bytes > sm.max_shared_bytes_per_block:
+        problems.append(f"{launch.shared_bytes} B of shared memory per block, at most {sm.max_shared_bytes_per_block}")
+    per_warp = _round_up(max(1, launch.registers) * 32, sm.register_allocation_unit)
+    granularity = sm.warp_allocation_granularity
+    warps_by_registers = sm.registers // per_warp // granularity * granularity
+    if warps > warps_by_registers:
+        problems.append(f"{launch.registers} registers per thread leave room for {warps_by_registers} warps of {warps}")
+    if problems:
+        raise SubcoreError(f"{launch.kernel} cannot be launched on {config.gpu.name}: " + "; ".join(problems))
+    limits = {
+        "blocks": min(sm.max_blocks, MAX_BLOCKS),
+        "warps": min(sm.max_warps, SUBCORES * WARPS_PER_SUBCORE) // warps,
+        "threads": sm.max_threads // _round_up(launch.threads_per_block, 32),
+        "registers": warps_by_registers // warps,
+        "shared memory": sm.max_shared_bytes // shared if shared else MAX_BLOCKS,
+    }
+    limited_by = min(limits, key=lambda name: limits[name])
+    blocks = limits[limited_by]
+    if blocks < 1:
+        raise SubcoreError(
+            f"{launch.kernel} cannot be launched on {config.gpu.name}: no room for a block ({limited_by})"
+        )
+    # the driver takes the smallest carve-out that does not lower the occupancy
+    wanted = blocks * shared
+    carveout = next(
+        (c for c in config.l1d.shared_carveouts_bytes if c >= wanted), config.l1d.shared_carveouts_bytes[-1]
+    )
+    return Occupancy(blocks, limited_by, carveout, max(config.l1d.line_bytes, config.l1d.total_bytes - carveout))
+
+
+def quantum_cycles(config: Config) -> int:
+    """Cycles that SMs may run apart: nothing one SM does reaches another sooner."""
+    lookahead = config.interconnect.request_cycles + config.interconnect.reply_cycles
+    return max(1, min(lookahead, config.launch.dispatch_latency_cycles, MAX_QUANTUM_CYCLES))
+
+
+class Machine:
+    """State of one kernel on one GPU. `run` advances it; tests look into `sms`."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        config: Config,
+        *,
+        quantum: int | None = None,
+        every_cycle: bool = False,
+        log_entries: int = 0,
+    ) -> None:
+        check_limits(config)
+        self.trace, self.config = trace, config
+        self.code: Code = lower(trace.program, config)
+        self.occupancy = occupancy(trace.launch, config)
+        self.cfg = record(config)
+        sets = config.l1d.sets
+        count = config.gpu.sms
+        self.sms = new_sms(count, max(1, self.occupancy.l1_bytes // config.l1d.line_bytes // sets))
+        self.sms["every_cycle"] = every_cycle
+        self.boards = np.zeros((count, SUBCORES * WARPS_PER_SUBCORE) if self.code.tracked else (1, 1), SCOREBOARD)
+        self.memory = new_memory(self.cfg)
+        self.arena = Arena(trace)
+        limit = quantum_cycles(config)
+        if quantum is not None and not 1 <= quantum <= limit:
+            raise SubcoreError(f"quantum of {quantum} cycles: 1 to {limit} are exact on {config.gpu.name}")
+        self.quantum = quantum or limit
+        per_cycle = config.l1d.tags_per_cycle + 4
+        self.outbox = np.zeros((count, self.quantum * per_cycle + 64), REQUEST)
+        self.requests = np.zeros(count * self.outbox.shape[1], REQUEST)
+        self.replies = np.zeros(max(1 << 16, 8 * count * (self.quantum + 64)), REPLY)
+        self.log = np.zeros(log_entries, LOG)
+        self.log_count = np.zeros(1, np.int64)
+        self.grid = np.zeros(1, GRID)
+        self.kernel_seconds = 0.0
+        self._reset_grid()
+        if config.l2.warm and not config.fetch.perfect:
+            self._warm_code()
+
+    def _reset_grid(self) -> None:
+        grid, launch = self.grid[0], self.config.launch
+        grid["quantum_cycles"] = self.quantum
+        grid["blocks"] = self.trace.launch.blocks
+        grid["warps_per_block"] = self.trace.launch.warps_per_block
+        grid["deadlock_cycles"] = DEADLOCK_CYCLES
+        # block slots of the empty machine: one block on every SM before any SM gets its second
+        first_at = launch.kernel_cycles - launch.dispatch_latency_cycles
+        for slot in range(self.occupancy.blocks):
+            self.sms["vacancy_at"][:, slot] = first_at
+            self.sms["vacancy_rank"][:, slot] = slot
+        self.sms["vacancies"] = self.occupancy.blocks
+        grid["dispatch_free_at"] = float(launch.kernel_cycles)
+
+    def _warm_code(self) -> None:
+        """The host wrote code, parameters and constants before the launch: their lines are in the L2."""
+        size = len(self.trace.program) * self.trace.program.pc_step
+        code = np.arange(CODE_BASE, CODE_BASE + size, LINE_BYTES, dtype=np.int64)
+        numbers = np.unique(self.code.op["constant_line"])
+        constants = np.array([l15_line.py_func(self.cfg, n) for n in numbers if n >= 0], np.int64)
+        lines = np.concatenate([code, CODE_BASE + np.unique(constants) * LINE_BYTES])
+        warm_l2(self.memory, self.cfg, lines, len(lines))
+
+    @property
+    def now(self) -> int:
+        return int(self.grid[0]["now"])
+
+    def _arguments(self, quanta: int) -> tuple[Any, ...]:
+        a = self.arena
+        run = Run(*self.code, *a.streams, self.boards, self.outbox, self.log, self.log_count)
+        return (self.sms, self.cfg, run, self.memory, self.requests,
+                self.replies, self.grid, a.block, a.warp_start, a.chunk_left, quanta)  # fmt: skip
+
+    def _load_blocks(self) -> None:
+        """Keep the arena ahead of the dispatcher."""
+        grid = self.grid[0]
+        self.arena.drop_finished()
+        wanted = int(grid["next_block"]) + self.occupancy.blocks * len(self.sms) + BLOCKS_AHEAD
+        total = int(grid["blocks"])
+        while self.arena.loaded_blocks < min(wanted, total) and self.arena.chunks_held < MAX_CHUNKS:
+            if not self.arena.load(int(grid["next_block"])):
+                raise SubcoreError(
+                    f"trace of {self.trace.launch.kernel} ends after block {self.arena.loaded_blocks} of {total}"
+                )
+        grid["loaded_blocks"] = self.arena.loaded_blocks
+
+    def run(self, max_cycles: int | None = None, progress: Progress | None = None) -> None:
+        """Run to the end of the kernel. Raises SimulationError on a deadlock or a simulator limit."""
+        quanta = 16
+        status = Status.NEEDS_BLOCKS
+        while status != Status.DONE:
+            if status == Status.NEEDS_BLOCKS:
+                self._load_blocks()
+            began = time.perf_counter()
+            status = Status(run_gpu(*self._arguments(quanta)))
+            took = time.perf_counter() - began
+            self.kernel_seconds += took
+            if status == Status.RUNNING and took < CHUNK_SECONDS / 2:
+                quanta *= 2
+            elif took > CHUNK_SECONDS * 2:
+                quanta = max(1, quanta // 2)
+            grid = self.grid[0]
+            if progress is not None:
+                progress(int(grid["finished_blocks"]), int(grid["blocks"]), self.now)
+            if status == Status.FAULT:
+                raise SimulationError(self._fault_text())
+            if status == Status.DEADLOCK:
+                raise SimulationError(deadlock_report(self.sms, self.code, self.trace, self.now))
+            if max_cycles is not None and status != Status.DONE and self.now > max_cycles:
+                raise CycleLimit(
+                    f"{self.trace.launch.kernel}: {self.now} cycles passed, --max-cycles {max_cycles};"
+                    f" {int(grid['finished_blocks'])} of {int(grid['blocks'])} blocks done"
+                )
+
+    def _fault_text(self) -> str:
+        sm = int(np.flatnonzero(self.sms["fault"])[0])
+        fault = Fault(int(self.sms["fault"][sm]))
+        return (
+            f"{self.trace.launch.kernel}: limit of the simulator reached on SM {sm}: {fault.name.lower()};"
+            " control bits that leave a counter unbalanced, or more outstanding work than the records hold"
+        )
+
+    def result(self, compile_seconds: float = 0.0) -> RunResult:
+        """Account up to the last block's end and collect the counters."""
+        end = int(self.grid[0]["last_done_at"])
+        config = self.config
+        settle_all(self.sms, end)
+        stalls = self.sms["sub"]["stall"].copy()
+        # the run stops at a quantum boundary: cycles behind the end were charged to empty sub-cores
+        excess = stalls.sum(axis=2) - end
+        stalls[:, :, -1] -= excess
+        return RunResult(
+            kernel=self.trace.launch.kernel,
+            launch=self.trace.launch,
+            config=config,
+            cycles=end + config.launch.drain_cycles,
+            kernel_cycles=end,
+            sm_counters=self.sms["counter"].copy(),
+            sm_stalls=stalls,
+            memory_counters=counters(self.memory),
+            blocks_per_sm=self.occupancy.blocks,
+            limited_by=self.occupancy.limited_by,
+            scoreboard=bool(self.code.tracked),
+            shared_carveout_bytes=self.occupancy.shared_carveout_bytes,
+            warnings=tuple(self.trace.program.warnings),
+            kernel_seconds=self.kernel_seconds,
+            compile_seconds=compile_seconds,
+        )
+
+
+def simulate_trace(
+    trace: Trace,
+    config: Config,
+    *,
+    max_cycles: int | None = None,
+    progress: Progress | None = None,
+    on_compile: Callable[[], None] | None = None,
+    quantum: int | None = None,
+    every_cycle: bool = False,
+) -> RunResult:
+    """Simulate one kernel launch.
+
+    trace: what ran; config: the GPU. max_cycles stops a run that takes longer (CycleLimit). progress(blocks done,
+    blocks, cycle) is called about six times a second. on_compile is called before the kernels compile for the first
+    time. quantum and every_cycle change how time is stepped, never the result. Raises SubcoreError for a launch that
+    does not fit.
+    """
+    machine = Machine(trace, config, quantum=quantum, every_cycle=every_cycle)
+    compile_seconds = 0.0
+    if is_cold(run_gpu):
+        if on_compile is not None:
+            on_compile()
+        began = time.perf_counter()
+        run_gpu(*machine._arguments(0))
+        compile_seconds = time.perf_counter() - began
+    else:
+        run_gpu(*machine._arguments(0))
+    machine.run(max_cycles, progress)
+    result = machine.result(compile_seconds)
+    result.check()
+    return result

@@ -1,0 +1,429 @@
+"""From a static program and a configuration to the small integer records that the timing kernels read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from configs.schema import Config, Dependence
+from isa.errors import SubcoreError
+from isa.latency import (
+    ConsumerClass,
+    ProducerClass,
+    overwrite_latency,
+    predicate_latency,
+    register_latency,
+    uniform_latency,
+    uniform_predicate_latency,
+)
+from isa.opcodes import MNEMONICS
+from isa.program import (
+    NO_COUNTER,
+    NO_PREDICATE,
+    NO_REGISTER,
+    Access,
+    Flag,
+    MemorySpace,
+    Program,
+    TensorKind,
+    Unit,
+)
+from sim.state import NONE, PREDICATE_ENTRY, UNIFORM_ENTRY, UNIFORM_PREDICATE_ENTRY, Path, record_dtype
+
+OP = record_dtype(
+    [
+        ("unit", "i2"),
+        ("second_unit", "i2"),  # a unit that may take it when the first is busy, 0 = none
+        ("path", "i2"),
+        ("counted_as", "i2"),
+        ("flags", "i4"),
+        ("stall_cycles", "i2"),  # issue -> earliest issue of the next instruction of the warp
+        ("port_busy_cycles", "i2"),
+        ("interval_cycles", "i2"),
+        ("latency_cycles", "i4"),
+        ("read_window", "i2"),
+        ("variable_latency", "i2"),
+        ("long_latency", "i2"),
+        ("tracked", "i2"),  # scoreboard mode
+        ("write_counter", "i2"),
+        ("read_counter", "i2"),
+        ("wait_mask", "i2"),
+        ("reuse", "i2"),
+        ("uses_reuse", "i2"),
+        ("operands", "i2"),  # register operand slots in use
+        ("source", "i2", (4,)),
+        ("source_registers", "i2", (4,)),
+        ("result_banks", "i2"),  # bit per register bank written
+        ("produces", "i2"),
+        ("constant_line", "i4"),
+        ("depbar_counter", "i2"),
+        ("depbar_threshold", "i2"),
+        ("depbar_mask", "i2"),
+        ("barrier", "i2"),
+        ("barrier_threads", "i2"),
+        ("space", "i2"),
+        ("access", "i2"),
+        ("bytes", "i2"),
+        ("hint", "i2"),
+        ("matrices", "i2"),
+        ("is_cached", "i2"),
+        ("is_copy", "i2"),
+        ("commits_copies", "i2"),
+        ("address_cycles", "i2"),
+        ("leave_cycles", "i2"),  # issue -> leaves the sub-core
+        ("read_cycles", "i2"),  # issue -> sources may be overwritten
+        ("done_cycles", "i4"),  # issue -> result may be used, on a hit
+        ("reads_first", "i4"),
+        ("reads", "i2"),
+        ("writes_first", "i4"),
+        ("writes", "i2"),
+    ]
+)
+
+
+class Code(NamedTuple):
+    """A program as the kernels see it."""
+
+    op: np.ndarray  # the first fields of sim.run.Run, in its order
+    read_entry: np.ndarray
+    read_class: np.ndarray
+    write_entry: np.ndarray
+    write_class: np.ndarray
+    latency: np.ndarray
+    overwrite: np.ndarray
+    length: int
+    pc_step: int
+    tracked: int
+
+
+# Minimum issue distance behind control instructions, as the compiler emits it on every architecture; used where a
+# trace has no control bits.
+_CONTROL_STALLS = {
+    "BRA": 5, "BRX": 5, "JMP": 5, "JMX": 5, "EXIT": 5, "BSYNC": 5, "CALL": 5, "RET": 5, "BREAK": 5, "SYNC": 5,
+    "BAR": 6, "MEMBAR": 6, "DEPBAR": 4,
+}  # fmt: skip
+_FP32 = frozenset({"FFMA", "FADD", "FMUL", "FFMA32I", "FADD32I", "FMUL32I", "FSWZADD"})
+_HALF = frozenset({"HADD2", "HMUL2", "HFMA2", "HADD2_32I", "HMUL2_32I", "HFMA2_32I"})
+_MUFU = frozenset({"MUFU"})
+_WAITS_LONG = frozenset({MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.GENERIC, MemorySpace.TEXTURE})
+_CACHED = frozenset({MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.GENERIC})
+_CACHED_ACCESS = frozenset({Access.LOAD, Access.STORE, Access.ATOMIC, Access.REDUCTION, Access.ASYNC_COPY})
+# Unit -> counter of instructions issued to it, relative to Counter.ISSUE_FMA.
+_COUNTED = {Unit.FMA: 0, Unit.ALU: 1, Unit.FP16: 2, Unit.FP64: 3, Unit.SFU: 4, Unit.TENSOR: 5, Unit.UNIFORM: 6,
+            Unit.BRANCH: 7, Unit.MEMORY: 8}  # fmt: skip
+_OTHER = 9
+
+
+def uses_scoreboard(program: Program, config: Config) -> bool:
+    """Whether dependences come from the latency tables: chosen, or because the trace has no control bits."""
+    mode = Dependence[config.issue.dependence]
+    if mode == Dependence.control_bits and not program.has_control_bits:
+        raise SubcoreError(
+            f"issue.dependence = control_bits, but the trace of {program.kernel} has none: "
+            "capture it from a cubin, or use issue.dependence = auto"
+        )
+    return mode == Dependence.scoreboard or not program.has_control_bits
+
+
+def lower(program: Program, config: Config) -> Code:
+    """Resolve every knob that an instruction's timing depends on."""
+    tracked = uses_scoreboard(program, config)
+    op = np.zeros(len(program), OP)
+    reads: list[tuple[int, int]] = []
+    writes: list[tuple[int, int]] = []
+    for index, record in enumerate(program.instructions):
+        mnemonic = MNEMONICS[record["mnemonic"]]
+        target = op[index]
+        _common(target, record, mnemonic, tracked, program, config)
+        if target["path"] == Path.MEMORY:
+            _memory(target, record, mnemonic, config)
+        else:
+            _execution(target, record, mnemonic, program.text[index], program.architecture, config)
+        target["reads_first"], target["writes_first"] = len(reads), len(writes)
+        if tracked:
+            reads += _reads(record)
+            writes += _writes(record)
+        target["reads"] = len(reads) - target["reads_first"]
+        target["writes"] = len(writes) - target["writes_first"]
+    tables = [
+        table(program.architecture)
+        for table in (register_latency, uniform_latency, predicate_latency, uniform_predicate_latency)
+    ]
+    read = np.array(reads, np.int32).reshape(-1, 2)
+    write = np.array(writes, np.int32).reshape(-1, 2)
+    overwrite = np.array(
+        [[overwrite_latency(a, b, ConsumerClass.ALU) for b in ProducerClass] for a in ProducerClass], np.int32
+    )
+    return Code(
+        op,
+        np.ascontiguousarray(read[:, 0]),
+        np.ascontiguousarray(read[:, 1]),
+        np.ascontiguousarray(write[:, 0]),
+        np.ascontiguousarray(write[:, 1]),
+        np.stack(tables).astype(np.int32),
+        overwrite,
+        len(program),
+        program.pc_step,
+        int(tracked),
+    )
+
+
+def _common(target, record, mnemonic: str, tracked: bool, program: Program, config: Config) -> None:
+    unit = Unit(record["unit"])
+    flags = Flag(int(record["flags"]))
+    variable = bool(record["variable_latency"])
+    target["unit"] = unit
+    target["counted_as"] = _COUNTED.get(unit, _OTHER)
+    target["flags"] = int(flags)
+    if flags & Flag.COPY_COMMIT:
+        target["path"] = Path.FIXED
+    elif unit in (Unit.MEMORY, Unit.TEXTURE):
+        target["path"] = Path.MEMORY
+    elif variable and unit not in (Unit.NONE, Unit.BRANCH, Unit.BARRIER):
+        target["path"] = Path.UNIT
+    else:
+        target["path"] = Path.FIXED
+    target["variable_latency"] = target["path"] != Path.FIXED
+    target["produces"] = ProducerClass.VARIABLE if target["variable_latency"] else record["produces"]
+    target["tracked"] = tracked
+    target["write_counter"] = target["read_counter"] = NO_COUNTER
+    target["stall_cycles"] = _CONTROL_STALLS.get(mnemonic, 1)
+    if not tracked:
+        target["stall_cycles"] = _stall(int(record["stall"]), bool(record["yield_hint"]), config)
+        for name in ("write_counter", "read_counter", "wait_mask"):
+            target[name] = record[name]
+    target["commits_copies"] = bool(flags & Flag.COPY_COMMIT)
+    if target["commits_copies"] and target["write_counter"] == NO_COUNTER:
+        target["write_counter"] = 0  # LDGDEPBAR counts on SB0
+    for name in ("depbar_counter", "depbar_threshold", "depbar_mask", "barrier", "barrier_threads"):
+        target[name] = record[name]
+    if flags & Flag.DEPENDENCE_BARRIER and target["depbar_counter"] == NO_COUNTER:
+        target["depbar_counter"] = 0
+    target["constant_line"] = NONE
+    if record["constant_bank"] >= 0:
+        address = (int(record["constant_bank"]) << 16) + max(0, int(record["constant_offset"]))
+        target["constant_line"] = address // config.constant.line_bytes
+    target["source"] = NO_REGISTER
+    slots = [s for s in range(4) if record["source"][s] != NO_REGISTER and record["source_registers"][s]]
+    target["operands"] = slots[-1] + 1 if slots else 0
+    for s in slots:
+        target["source"][s] = record["source"][s]
+        target["source_registers"][s] = record["source_registers"][s]
+    target["reuse"] = record["reuse"]
+    target["uses_reuse"] = bool(flags & Flag.REUSE_CACHE)
+    for first, count in zip(record["destination"], record["destination_registers"], strict=True):
+        if first != NO_REGISTER:
+            for register in range(int(first), int(first) + int(count)):
+                target["result_banks"] |= 1 << register % config.registers.banks
+    registers = config.registers
+    wide = unit == Unit.TENSOR and record["source_registers"].max() >= 4
+    target["read_window"] = registers.read_window_wide_cycles if wide else registers.read_window_cycles
+
+
+def _stall(stall: int, yields: bool, config: Config) -> int:
+    """Issue distance from the stall count and yield bits (MICRO 2025, section 4)."""
+    if stall == 0 and yields:
+        return config.issue.stall0_yield_cycles + 1
+    if stall > 11 and not yields:
+        return 2  # "one or two cycles"; the compiler never emits it
+    return max(stall, 2 if yields else 1)
+
+
+def _execution(target, record, mnemonic: str, text: str, architecture: int, config: Config) -> None:
+    unit = Unit(record["unit"])
+    execute = config.execute
+    conversion = unit == Unit.SFU and mnemonic not in _MUFU
+    target["interval_cycles"] = {
+        Unit.FMA: execute.fma_interval_cycles,
+        Unit.ALU: execute.alu_interval_cycles,
+        Unit.FP16: execute.fp16_interval_cycles,
+        Unit.FP64: execute.fp64_interval_cycles,
+        Unit.SFU: execute.conversion_interval_cycles if conversion else execute.sfu_interval_cycles,
+        Unit.UNIFORM: execute.uniform_interval_cycles,
+        Unit.BRANCH: execute.branch_interval_cycles,
+        Unit.TENSOR: tensor_interval(record, config),
+    }.get(unit, 1)
+    if unit in (Unit.FMA, Unit.FP16) and execute.fp32_on_alu and (mnemonic in _FP32 or mnemonic in _HALF):
+        target["second_unit"] = Unit.ALU
+    elif unit == Unit.ALU and execute.unified_integer:
+        target["second_unit"] = Unit.FMA
+    if target["variable_latency"]:
+        target["latency_cycles"] = {
+            Unit.FP64: execute.fp64_latency_cycles,
+            Unit.SFU: execute.conversion_latency_cycles if conversion else execute.sfu_latency_cycles,
+            Unit.UNIFORM: execute.uniform_latency_cycles,
+            Unit.TENSOR: _tensor_latency(record, config),
+        }.get(unit, execute.conversion_latency_cycles)
+    else:
+        same = register_latency(architecture)[record["produces"], record["consumes"][0]]
+        target["latency_cycles"] = max(1, int(same))
+    if Flag(int(record["flags"])) & Flag.MEMORY_BARRIER:
+        barrier = config.barrier
+        target["latency_cycles"] = (
+            barrier.membar_sys_cycles
+            if ".SYS" in text
+            else barrier.membar_gpu_cycles
+            if ".GPU" in text or ".GL" in text or ".VC" in text
+            else barrier.membar_block_cycles
+        )
+    if Flag(int(record["flags"])) & Flag.WIDE:
+        target["port_busy_cycles"] = config.issue.imad_wide_port_busy_cycles
+
+
+def tensor_interval(record, config: Config) -> int:
+    """Cycles that one matrix instruction occupies the tensor core of its sub-core."""
+    tensor = config.tensor
+    kind = TensorKind(record["tensor_kind"])
+    if kind == TensorKind.MOVM:
+        return tensor.movm_interval_cycles
+    macs = int(record["tensor_m"]) * int(record["tensor_n"]) * int(record["tensor_k"])
+    if kind == TensorKind.DMMA:
+        return max(1, tensor.f64_interval_cycles * macs // (8 * 8 * 4))
+    bits = int(record["tensor_bits"])
+    factor: float = {32: tensor.tf32_factor, 8: tensor.int8_factor, 4: tensor.int4_factor, 1: tensor.binary_factor}.get(
+        bits, 1.0
+    )
+    if kind == TensorKind.QMMA:
+        factor = tensor.fp8_factor
+    if record["tensor_sparse"]:
+        factor *= tensor.sparse_factor
+    if factor <= 0:
+        raise SubcoreError(
+            f"{config.gpu.name} has no rate for {kind.name} with {bits}-bit operands"
+            f"{' (sparse)' if record['tensor_sparse'] else ''}: set the tensor.* factors or choose another GPU"
+        )
+    cycles = macs / (tensor.macs_per_cycle * factor)
+    if record["tensor_accumulator_bits"] == 32 and kind in (TensorKind.HMMA, TensorKind.QMMA):
+        cycles *= tensor.f32_accumulate_factor
+    if kind in (TensorKind.HMMA, TensorKind.IMMA):
+        cycles /= tensor.warp_level_factor
+    return max(1, round(cycles))
+
+
+def _tensor_latency(record, config: Config) -> int:
+    tensor = config.tensor
+    return {
+        TensorKind.DMMA: tensor.dmma_latency_cycles,
+        TensorKind.IMMA: tensor.imma_latency_cycles,
+        TensorKind.BMMA: tensor.imma_latency_cycles,
+        TensorKind.MOVM: tensor.movm_latency_cycles,
+    }.get(TensorKind(record["tensor_kind"]), tensor.hmma_latency_cycles)
+
+
+def _memory(target, record, mnemonic: str, config: Config) -> None:
+    unit = config.memory_unit
+    space, access = MemorySpace(record["space"]), Access(record["access"])
+    width = int(record["access_bytes"]) or 4
+    uniform = record["address_registers"] == 0
+    for name in ("space", "access", "matrices"):
+        target[name] = record[name]
+    target["hint"] = record["cache_hint"]
+    target["bytes"] = width
+    target["long_latency"] = space in _WAITS_LONG
+    target["is_cached"] = space in _CACHED and access in _CACHED_ACCESS
+    target["is_copy"] = access == Access.ASYNC_COPY
+    war, raw, interval = _distances(record, mnemonic, space, access, width, uniform, config)
+    if space in _CACHED and not uniform and not int(record["flags"]) & Flag.ADDRESS_64 and access != Access.ASYNC_COPY:
+        war = max(1, war - unit.address_32_saving_cycles)
+        raw = max(0, raw - unit.address_32_saving_cycles)
+    spacing = unit.uniform_address_cycles if uniform or space == MemorySpace.SHARED else unit.address_cycles
+    if access == Access.STORE:
+        # store data leave the sub-core at 64 bytes per cycle
+        spacing = max(spacing, width * 32 // unit.writeback_bytes_per_cycle)
+    target["interval_cycles"] = interval
+    target["address_cycles"] = spacing
+    target["leave_cycles"] = max(2, min(unit.leave_cycles, war))
+    target["read_cycles"] = war
+    target["done_cycles"] = max(raw, target["leave_cycles"] + 1)
+
+
+def _distances(record, mnemonic: str, space, access, width: int, uniform: bool, config: Config) -> tuple[int, ...]:
+    """(WAR, RAW, interval in the shared unit) of a memory instruction, from the tables of the configuration."""
+    unit = config.memory_unit
+    suffix = "_uniform" if uniform else ""
+    if access == Access.SHUFFLE:
+        return unit.shuffle
+    if access == Access.SPECIAL_REGISTER:
+        return unit.special_register
+    if access == Access.MATRIX_LOAD:
+        return unit.matrix_load
+    if access == Access.MATRIX_STORE:
+        return unit.matrix_store
+    if access == Access.MATCH:
+        return unit.match
+    if space == MemorySpace.TEXTURE or record["unit"] == Unit.TEXTURE:
+        return unit.other[0], config.execute.texture_latency_cycles, config.execute.texture_interval_cycles
+    if space == MemorySpace.CONSTANT:
+        table = unit.constant_load_immediate if uniform else unit.constant_load
+    elif space == MemorySpace.SHARED and access in (Access.ATOMIC, Access.REDUCTION):
+        return unit.shared_atomic[0], unit.shared_atomic[1], 1
+    elif space == MemorySpace.SHARED and access in (Access.LOAD, Access.STORE):
+        table = getattr(unit, f"shared_{access.name.lower()}{suffix}")
+    elif access == Access.ASYNC_COPY:
+        table = unit.async_copy
+    elif access in (Access.STORE, Access.REDUCTION):
+        table = getattr(unit, f"global_store{suffix}")
+    elif access in (Access.LOAD, Access.ATOMIC):
+        table = getattr(unit, f"global_load{suffix}")
+    elif mnemonic in ("REDUX", "CREDUX", "VOTE"):
+        return unit.vote
+    else:
+        return unit.other
+    column = 0 if width <= 4 else 1 if width == 8 else 2
+    war = next((table[c] for c in range(column, -1, -1) if table[c]), table[0])
+    raw = next((table[3 + c] for c in range(column, -1, -1) if table[3 + c]), 0)
+    if access == Access.ATOMIC:
+        raw += config.memory_unit.global_atomic_extra_cycles
+    return war, raw, 1
+
+
+def _reads(record) -> list[tuple[int, int]]:
+    """Scoreboard entries read, with the ConsumerClass of each."""
+    found: dict[tuple[int, int], None] = {}
+    other = int(record["consumes_predicate"])
+    for s in range(4):
+        consumer = int(record["consumes"][s])
+        first = int(record["source"][s])
+        if first != NO_REGISTER:
+            for i in range(int(record["source_registers"][s])):
+                reads_as = consumer
+                if consumer == ConsumerClass.WIDE_C:
+                    reads_as = ConsumerClass.WIDE_C_HIGH if i else ConsumerClass.FMA
+                if first + i < NO_REGISTER:
+                    found.setdefault((first + i, int(reads_as)), None)
+        first = int(record["uniform_source"][s])
+        if first != NO_REGISTER:
+            for i in range(int(record["uniform_source_registers"][s])):
+                found.setdefault((UNIFORM_ENTRY + min(255, first + i), consumer), None)
+    for base, mask in (
+        (PREDICATE_ENTRY, int(record["predicate_sources"])),
+        (UNIFORM_PREDICATE_ENTRY, int(record["uniform_predicate_sources"])),
+    ):
+        for bit in range(7):
+            if mask >> bit & 1:
+                found.setdefault((base + bit, other), None)
+    if record["guard"] != NO_PREDICATE:
+        base = UNIFORM_PREDICATE_ENTRY if record["guard_uniform"] else PREDICATE_ENTRY
+        found.setdefault((base + int(record["guard"]), int(ConsumerClass.GUARD)), None)
+    return list(found)
+
+
+def _writes(record) -> list[tuple[int, int]]:
+    """Scoreboard entries written, with the ProducerClass of each."""
+    found = []
+    low, high = int(record["produces"]), int(record["produces_high"]) or int(record["produces"])
+    for first, count in zip(record["destination"], record["destination_registers"], strict=True):
+        if first != NO_REGISTER:
+            found += [(int(first) + i, high if i else low) for i in range(int(count)) if int(first) + i < NO_REGISTER]
+    first = int(record["uniform_destination"])
+    if first != NO_REGISTER:
+        found += [
+            (UNIFORM_ENTRY + min(255, first + i), low) for i in range(int(record["uniform_destination_registers"]))
+        ]
+    for base, mask in (
+        (PREDICATE_ENTRY, int(record["predicate_destinations"])),
+        (UNIFORM_PREDICATE_ENTRY, int(record["uniform_predicate_destinations"])),
+    ):
+        found += [(base + bit, low) for bit in range(7) if mask >> bit & 1]
+    return found

@@ -1,0 +1,41 @@
+"""What the timing kernels read while they run: the lowered program, the streams in the arena, where requests go."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.state import record_dtype
+
+# One entry of the optional event log: what happened to a dynamic instruction, and when.
+LOG = record_dtype(
+    [("cycle", "i8"), ("stream", "i8"), ("op", "i4"), ("sm", "i4"), ("warp", "i2"), ("kind", "i2"), ("block", "i4")]
+)
+
+
+class Run(NamedTuple):
+    """Arrays that every stage may read. Written are only `boards`, `outbox` and the log."""
+
+    # program (sim.lower)
+    op: np.ndarray  # OP, shape (n,)
+    read_entry: np.ndarray  # i4, scoreboard entries read and written, flat; each OP has its range
+    read_class: np.ndarray  # i4, ConsumerClass
+    write_entry: np.ndarray  # i4
+    write_class: np.ndarray  # i4, ProducerClass
+    latency: np.ndarray  # i4, (register file, producer, consumer)
+    overwrite: np.ndarray  # i4, (first producer, second producer)
+    length: int
+    pc_step: int
+    tracked: int  # 1 = scoreboard mode
+    # streams (sim.arena); one row per dynamic warp instruction, per access, per listed lane address
+    instruction: np.ndarray  # i4, index into op
+    active_mask: np.ndarray  # u4
+    access: np.ndarray  # i4, index into accesses, -1 = none
+    accesses: np.ndarray  # MEMORY_ACCESS; list_at indexes lane_address
+    lane_address: np.ndarray  # i8
+    # per SM
+    boards: np.ndarray  # SCOREBOARD, (SMs, warps); (1, 1) when not tracked
+    outbox: np.ndarray  # REQUEST, (SMs, requests of a quantum)
+    log: np.ndarray  # LOG; length 0 = off
+    log_count: np.ndarray  # i8, shape (1,): entries written; may exceed the length, the rest is dropped

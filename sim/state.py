@@ -1,0 +1,468 @@
+"""The whole machine state of an SM as one structured record: plain data, integers only.
+
+Sizes are architectural maxima; the live sizes are in the configuration. Absolute cycles end in `_at`; NEVER means that
+only an event can make it happen. Nested records are views (`warp = sm.sub[s].warp[w]`), in numba and in plain Python.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from isa.errors import SubcoreError
+from sim.stats import Counter, Stall
+
+NEVER = 1 << 60
+SUBCORES = 4
+WARPS_PER_SUBCORE = 16
+MAX_BLOCKS = 32
+MAX_WARPS_PER_BLOCK = 32
+BARRIERS = 16
+INSTRUCTION_BUFFER = 16
+BANKS = 4
+OPERAND_SLOTS = 4
+PORT_WINDOW = 128  # cycles of register-port reservations kept, a power of two above any read window or result delay
+L0_LINES = 512
+L0_MISSES = 64
+L1I_LINES = 4096
+L1I_MISSES = 128
+STREAM_LINES = 64
+FIXED_CONSTANT_LINES = 64
+VARIABLE_CONSTANT_LINES = 256
+FETCHES = 256  # requests between the L0 caches and the L1 instruction cache in flight
+MEMORY_QUEUE = 32
+COPY_GROUPS = 32
+PENDING_REQUESTS = 512
+L1_LINES = 2048
+L1_BUCKETS = 4096
+L1_SETS = 64
+TAG_LINES = 128  # lines of one instruction: 32 lanes of four interleaved words
+L1_WAITERS = 8192
+WHEEL = 1024
+EVENTS = 8192
+UNITS = 12
+NONE = -1
+
+
+class Event(IntEnum):
+    """What happens when an entry of the event wheel falls due."""
+
+    COUNTER = 0  # a = warp id, b = dependence counter to decrement
+    L1I_ACCESS = 1  # a = fetch
+    L0_FILL = 2  # a = fetch
+    MEMORY_DONE = 3  # a = pending request
+    UNIT_DONE = 4  # a = warp id, b = instruction: a variable-latency result of the sub-core is written
+    BARRIER_RELEASE = 5  # a = block slot, b = barrier
+    SCOREBOARD_READ = 6  # a = warp id, b = instruction: its sources have been read
+    REPLY = 7  # a = tag, b = sector mask
+    WAKE = 8  # a = sub-core
+
+
+class Reply(IntEnum):
+    """What the tag of a request to the interconnect names; tag = member << 24 | value."""
+
+    LINE = 0  # L1 line: fill it and answer its waiters
+    PENDING = 1  # pending request that bypassed the L1
+    STORE = 2  # warp id: one store acknowledged
+    INSTRUCTION = 3  # miss entry of the L1 instruction cache
+
+
+class Path(IntEnum):
+    """Where control sends an instruction."""
+
+    FIXED = 0  # allocate stage, fixed latency
+    MEMORY = 1  # memory queue of the sub-core
+    UNIT = 2  # latch of a variable-latency unit: SFU, FP64 ...
+
+
+class LogKind(IntEnum):
+    """Stages in the event log."""
+
+    ISSUE = 0
+    CONTROL = 1
+    ALLOCATE = 2  # operand reads reserved; they happen in the read window that follows
+    ENQUEUE = 3  # enters the memory queue of the sub-core
+    LEAVE = 4  # taken by the SM-shared memory unit
+    DONE = 5  # variable-latency result visible to issue
+
+
+class FetchKind(IntEnum):
+    DEMAND = 0
+    PREFETCH = 1
+    FIXED_CONSTANT = 2
+    VARIABLE_CONSTANT = 3
+
+
+class Fault(IntEnum):
+    """Why a kernel stopped early; 0 = it did not."""
+
+    NONE = 0
+    EVENT_POOL = 1
+    WAITER_POOL = 2
+    FETCH_TABLE = 3
+    COUNTER_OVERFLOW = 4
+    COUNTER_UNDERFLOW = 5
+    OUTBOX = 6
+    COPY_GROUPS = 7
+
+
+def record_dtype(fields: list[tuple]) -> np.dtype:
+    """Aligned record of nested fields, as np.record so that kernels also run as plain Python."""
+    names: list[str] = []
+    formats: list[np.dtype] = []
+    offsets: list[int] = []
+    at = 0
+    for name, kind, *shape in fields:
+        base = np.dtype(kind)
+        step = 8 if base.names else base.alignment
+        at = -(-at // step) * step
+        names.append(name)
+        formats.append(np.dtype((base, shape[0])) if shape else base)
+        offsets.append(at)
+        at += formats[-1].itemsize
+    size = -(-at // 8) * 8
+    layout = {"names": names, "formats": formats, "offsets": offsets, "itemsize": size, "aligned": True}
+    packed: Any = np.dtype(layout)  # type: ignore[call-overload]
+    return np.dtype((np.record, packed))
+
+
+WARP = record_dtype(
+    [
+        ("active", "i1"),  # 0 free, 1 running, 2 every instruction issued, waits for its memory accesses
+        ("block", "i2"),
+        ("block_warp", "i2"),
+        ("launched", "i8"),  # launch sequence number: higher is younger
+        ("stream_at", "i8"),  # next dynamic instruction to issue
+        ("stream_end", "i8"),
+        ("head", "i4"),  # static instruction at stream_at
+        ("fetch_at", "i4"),  # next static instruction to fetch
+        ("buffer_count", "i1"),  # instruction buffer: slots reserved, oldest first
+        ("buffer_first", "i1"),
+        ("buffer_ready_at", "i8", (INSTRUCTION_BUFFER,)),
+        ("redirect_until", "i8"),  # no fetch before this cycle (taken branch)
+        ("stall_until", "i8"),
+        ("counter", "i2", (8,)),  # SB0-SB5 as visible to issue
+        ("waiting", "i2"),  # bit i: counter i is not zero
+        ("long_latency", "i2"),  # bit i: counter i was last raised by a global, local or texture access
+        ("depbar_active", "i1"),
+        ("depbar_counter", "i1"),
+        ("depbar_threshold", "i2"),
+        ("depbar_mask", "i2"),
+        ("barrier_wait", "i1"),
+        ("membar_until", "i8"),
+        ("membar_cycles", "i4"),  # > 0: a memory barrier waits for the accesses before it
+        ("loads", "i4"),  # memory instructions between control and completion
+        ("stores", "i4"),  # write requests not yet acknowledged
+        ("copies_issued", "i4"),  # LDGSTS
+        ("copies_done", "i4"),
+        ("group_first", "i2"),
+        ("group_count", "i2"),
+        ("group_target", "i4", (COPY_GROUPS,)),  # copies_done at which a commit group is complete
+        ("group_counter", "i1", (COPY_GROUPS,)),
+        ("tokens", "i4"),  # scoreboard reads still to be released
+        ("constant_line", "i4"),  # line of a c[][] operand that missed and is on its way
+        ("ready_known", "i1"),  # scoreboard mode: ready_at holds for the head instruction
+        ("ready_at", "i8"),
+    ]
+)
+
+# One entry of the Issue-to-Control or Control-to-Allocate latch.
+LATCH = record_dtype(
+    [("valid", "i1"), ("warp", "i1"), ("fresh", "i1"), ("op", "i4"), ("stream", "i8"), ("issued_at", "i8")]
+)
+
+QUEUED = record_dtype([("warp", "i1"), ("op", "i4"), ("stream", "i8"), ("issued_at", "i8"), ("ready_at", "i8")])
+
+SUBCORE = record_dtype(
+    [
+        ("warp", WARP, (WARPS_PER_SUBCORE,)),
+        ("order", "i1", (WARPS_PER_SUBCORE,)),  # resident warps, youngest first
+        ("resident", "i4"),
+        ("greedy", "i4"),  # warp issued last, NONE = none
+        ("finishing", "i4"),  # warps with active = 2
+        ("hold_until", "i8"),  # constant miss of the greedy warp: nothing issues
+        ("held_for", "i8"),  # dynamic instruction that the scheduler has held for already
+        ("issue_wake_at", "i8"),  # earliest cycle at which a blocked warp can be ready by time alone
+        ("port_busy_until", "i8"),
+        ("control", LATCH),
+        ("allocate", LATCH),
+        ("raise_warp", "i1"),  # counters to raise at the end of this cycle, NONE = nothing
+        ("raise_op", "i4"),
+        ("latch_free_at", "i8", (UNITS,)),  # dispatch latches of variable-latency units
+        ("unit_free_at", "i8", (UNITS,)),
+        ("read_at", "i8", (BANKS, PORT_WINDOW)),  # cycle that a slot of the read-port ring stands for
+        ("read_used", "i1", (BANKS, PORT_WINDOW)),
+        ("write_at", "i8", (BANKS, PORT_WINDOW)),
+        ("write_used", "i1", (BANKS, PORT_WINDOW)),
+        ("reuse", "i4", (BANKS, OPERAND_SLOTS)),  # warp << 8 | register, NONE = empty
+        ("queue", QUEUED, (MEMORY_QUEUE,)),
+        ("queue_first", "i4"),
+        ("queue_count", "i4"),
+        ("left_at", "i8"),  # when the last memory instruction left, plus its address calculation
+        ("writeback_free_at", "i8"),
+        ("wake_at", "i8"),
+        ("charged_to", "i8"),  # cycles before this are in `stall`
+        ("reason", "i4"),  # why it sleeps
+        ("stall", "i8", (len(Stall),)),
+        # front end
+        ("l0_line", "i4", (L0_LINES,)),
+        ("l0_used_at", "i8", (L0_LINES,)),
+        ("l0_last", "i4"),  # slot of the last hit
+        ("miss_line", "i4", (L0_MISSES,)),
+        ("miss_count", "i4"),
+        ("stream_line", "i4"),  # line at the head of the stream buffer
+        ("stream_count", "i4"),
+        ("stream_active", "i1"),
+        ("stream_wanted", "i1"),
+        ("stream_arrived", "i1", (STREAM_LINES,)),
+        ("stream_first", "i4"),
+        ("response_free_at", "i8"),
+        ("constant_line", "i4", (FIXED_CONSTANT_LINES,)),
+        ("constant_used_at", "i8", (FIXED_CONSTANT_LINES,)),
+    ]
+)
+
+BLOCK = record_dtype(
+    [
+        ("active", "i1"),
+        ("block", "i8"),  # linear block id
+        ("first_start_at", "i8"),
+        ("start_at", "i8"),  # next warp start
+        ("done_at", "i8"),
+        ("started", "i4"),
+        ("live_warps", "i4"),
+        ("warps", "i4"),
+        ("arrived", "i4", (BARRIERS,)),
+        ("expected", "i4", (BARRIERS,)),
+        ("warp_slot", "i2", (MAX_WARPS_PER_BLOCK,)),  # warp id in the SM
+        ("chunk", "i4"),
+        ("stream_start", "i8", (MAX_WARPS_PER_BLOCK + 1,)),
+    ]
+)
+
+FETCH = record_dtype(
+    [
+        ("used", "i1"),
+        ("kind", "i1"),
+        ("subcore", "i1"),
+        ("waits", "i1"),
+        ("line", "i4"),  # as the asking cache numbers it
+        ("key", "i4"),  # as the L1 numbers it
+        ("pending", "i4"),
+    ]
+)
+
+PENDING = record_dtype(
+    [
+        ("used", "i1"),
+        ("subcore", "i1"),
+        ("warp", "i1"),
+        ("op", "i4"),
+        ("stream", "i8"),
+        ("waiting_sectors", "i4"),
+        ("constant_line", "i4"),  # LDC: line it waits for
+        ("tail_cycles", "i4"),  # data at the SM -> dependent may issue
+        ("ready_at", "i8"),  # completion if all sectors hit
+        ("next", "i4"),
+    ]
+)
+
+L1_LINE = record_dtype(
+    [
+        ("line", "i8"),
+        ("valid", "i2"),
+        ("pending", "i2"),
+        ("chain", "i4"),  # next line in the hash bucket
+        ("newer", "i4"),
+        ("older", "i4"),
+        ("waiter", "i4"),
+    ]
+)
+
+SM = record_dtype(
+    [
+        ("id", "i4"),
+        ("fault", "i4"),
+        ("resident_warps", "i4"),
+        ("resident_blocks", "i4"),
+        ("launched", "i8"),
+        ("active_from", "i8"),
+        ("next_start_at", "i8"),
+        ("finished_blocks", "i4"),  # since the dispatcher last looked
+        ("every_cycle", "i1"),  # no idle skipping (exactness tests)
+        ("vacancy_at", "i8", (MAX_BLOCKS,)),  # when block slots became free, oldest first
+        ("vacancy_rank", "i4", (MAX_BLOCKS,)),
+        ("vacancies", "i4"),
+        ("residency_at", "i8"),  # warp-cycles are counted up to here
+        ("last_done_at", "i8"),
+        ("sub", SUBCORE, (SUBCORES,)),
+        ("block", BLOCK, (MAX_BLOCKS,)),
+        ("counter", "i8", (len(Counter),)),
+        # SM-shared memory unit
+        ("unit_wake_at", "i8"),
+        ("accept_free_at", "i8"),
+        ("next_grant", "i4"),
+        ("data_free_at", "i8"),
+        ("fp64_free_at", "i8"),
+        ("barrier_free_at", "i8"),
+        ("pending", PENDING, (PENDING_REQUESTS,)),
+        ("pending_free", "i4"),
+        ("pending_count", "i4"),
+        ("tag_first", "i4"),  # requests waiting for the L1 tag stage, oldest first
+        ("tag_last", "i4"),
+        ("tag_started", "i1"),
+        ("tag_next", "i4"),
+        ("tag_lines", "i4"),
+        ("tag_line", "i8", (TAG_LINES,)),
+        ("tag_sectors", "i2", (TAG_LINES,)),
+        ("tag_full", "i2", (TAG_LINES,)),
+        ("tag_lanes", "i2", (TAG_LINES,)),
+        ("tag_cover", "i8", (TAG_LINES, 4)),  # bytes touched in each sector
+        ("bank_words", "i4", (32,)),  # scratch: distinct words per bank of the access under way
+        ("bank_word", "i8", (32, 32)),
+        # L1 data cache
+        ("l1_capacity", "i4"),  # lines of a set
+        ("l1_line", L1_LINE, (L1_LINES,)),
+        ("l1_bucket", "i4", (L1_BUCKETS,)),
+        ("l1_newest", "i4", (L1_SETS,)),
+        ("l1_oldest", "i4", (L1_SETS,)),
+        ("l1_filled", "i4", (L1_SETS,)),
+        ("l1_missing", "i4"),  # outstanding sectors
+        ("l1_writes", "i4"),  # unacknowledged write requests
+        ("waiter_pending", "i2", (L1_WAITERS,)),
+        ("waiter_sectors", "i2", (L1_WAITERS,)),
+        ("waiter_next", "i4", (L1_WAITERS,)),
+        ("waiter_free", "i4"),
+        # L1 instruction cache and the link to the L0 caches
+        ("link_request_free_at", "i8"),
+        ("link_reply_free_at", "i8"),
+        ("fetch", FETCH, (FETCHES,)),
+        ("fetch_free", "i4"),
+        ("l1i_line", "i4", (L1I_LINES,)),
+        ("l1i_used_at", "i8", (L1I_LINES,)),
+        ("l1i_miss_line", "i4", (L1I_MISSES,)),
+        ("l1i_misses", "i4"),
+        ("variable_line", "i4", (VARIABLE_CONSTANT_LINES,)),
+        ("variable_used_at", "i8", (VARIABLE_CONSTANT_LINES,)),
+        # event wheels: 0 = events of the SM, 1 = replies (a wheel of their own, so that the order within a cycle does
+        # not depend on when the memory system ran)
+        ("wheel", "i4", (2, WHEEL)),
+        ("wheel_tail", "i4", (2, WHEEL)),
+        ("wheel_busy", "i8", (2, WHEEL // 32)),  # 32 slots per word
+        ("events", "i4"),
+        ("next_event_at", "i8"),
+        ("event_at", "i8", (EVENTS,)),
+        ("event_kind", "i1", (EVENTS,)),
+        ("event_a", "i4", (EVENTS,)),
+        ("event_b", "i4", (EVENTS,)),
+        ("event_next", "i4", (EVENTS,)),
+        ("event_free", "i4"),
+        ("outbox_count", "i4"),
+    ]
+)
+
+# Scoreboard entries of a warp: regular registers, uniform registers, predicates, uniform predicates.
+UNIFORM_ENTRY = 256
+PREDICATE_ENTRY = 512
+UNIFORM_PREDICATE_ENTRY = 520
+SCOREBOARD_ENTRIES = 528
+
+SCOREBOARD = record_dtype(
+    [
+        ("written_at", "i8", (SCOREBOARD_ENTRIES,)),  # issue cycle of the last fixed-latency writer
+        ("producer", "i2", (SCOREBOARD_ENTRIES,)),
+        ("pending_writes", "i2", (SCOREBOARD_ENTRIES,)),  # variable-latency writers under way
+        ("long_latency", "i2", (SCOREBOARD_ENTRIES,)),
+        ("pending_reads", "u2", (SCOREBOARD_ENTRIES,)),  # variable-latency readers that have not read yet
+        ("consumers", "u2", (SCOREBOARD_ENTRIES,)),  # all readers that have not read yet
+    ]
+)
+
+_LIMITS = (
+    ("sm.max_blocks", MAX_BLOCKS),
+    ("fetch.instruction_buffer_entries", INSTRUCTION_BUFFER),
+    ("fetch.stream_buffer_lines", STREAM_LINES),
+    ("registers.banks", BANKS),
+    ("memory_unit.subcore_entries", MEMORY_QUEUE),
+    ("memory_unit.pending_requests", PENDING_REQUESTS - 1),
+    ("l1d.sets", L1_SETS),
+)
+
+
+def check_limits(config) -> None:
+    """Refuse a configuration whose structures do not fit the state records; names every knob at once."""
+    problems = []
+    for name, limit in _LIMITS:
+        section, knob = name.split(".")
+        value = getattr(getattr(config, section), knob)
+        if value > limit:
+            problems.append(f"{name} = {value}: at most {limit}")
+    for name, value, limit in (
+        ("fetch.l0_bytes / fetch.line_bytes", config.fetch.l0_bytes // config.fetch.line_bytes, L0_LINES),
+        ("fetch.l1_bytes / fetch.line_bytes", config.fetch.l1_bytes // config.fetch.line_bytes, L1I_LINES),
+        ("l1d.total_bytes / l1d.line_bytes", config.l1d.total_bytes // config.l1d.line_bytes, L1_LINES),
+        (
+            "constant.fixed_latency_bytes / constant.line_bytes",
+            config.constant.fixed_latency_bytes // config.constant.line_bytes,
+            FIXED_CONSTANT_LINES,
+        ),
+        (
+            "constant.variable_bytes / constant.line_bytes",
+            config.constant.variable_bytes // config.constant.line_bytes,
+            VARIABLE_CONSTANT_LINES,
+        ),
+    ):
+        if value > limit:
+            problems.append(f"{name} = {value}: at most {limit}")
+    if problems:
+        raise SubcoreError("configuration is larger than the simulator's records:\n  " + "\n  ".join(problems))
+
+
+def new_sms(count: int, l1_lines_per_set: int) -> np.ndarray:
+    """SM records at reset: SM dtype, shape (count,). `l1_lines_per_set` is what the carve-out leaves."""
+    sms = np.zeros(count, SM)
+    sms["id"] = np.arange(count)
+    sms["l1_capacity"] = l1_lines_per_set
+    sms["unit_wake_at"] = NEVER
+    sms["next_event_at"] = NEVER
+    sms["next_start_at"] = NEVER
+    for name in (
+        "wheel",
+        "wheel_tail",
+        "l1_bucket",
+        "l1_newest",
+        "l1_oldest",
+        "l1i_line",
+        "l1i_miss_line",
+        "variable_line",
+        "tag_first",
+        "tag_last",
+    ):
+        sms[name] = NONE
+    sms["l1_line"]["line"] = NONE
+    sms["l1_line"]["waiter"] = NONE
+    for name, size in (("event", EVENTS), ("waiter", L1_WAITERS)):
+        sms[f"{name}_next"] = np.append(np.arange(1, size), NONE)
+        sms[f"{name}_free"] = 0
+    sms["pending"]["next"] = np.append(np.arange(1, PENDING_REQUESTS), NONE)
+    sms["fetch"]["pending"] = np.append(np.arange(1, FETCHES), NONE)
+    sub = sms["sub"]
+    for name in (
+        "greedy",
+        "raise_warp",
+        "held_for",
+        "reuse",
+        "l0_line",
+        "l0_last",
+        "miss_line",
+        "stream_line",
+        "constant_line",
+    ):
+        sub[name] = NONE
+    sub["read_at"] = NONE
+    sub["write_at"] = NONE
+    sub["wake_at"] = NEVER
+    sub["reason"] = Stall.NO_WARP
+    return sms

@@ -1,0 +1,335 @@
+"""The compiled loop: thread blocks in order, their warps in turn, one micro-operation after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isa.bits import trailing_zeros
+from isa.jit import entry, routine, stage
+from traces.emulator.control import ROTATE_AFTER, control, open_barriers, push
+from traces.emulator.floating import floating
+from traces.emulator.integer import integer
+from traces.emulator.lanes import across, shuffle, special_register
+from traces.emulator.memory import access, load_constant, log_addresses
+from traces.emulator.records import (
+    ALL,
+    BLOCK_BARRIERS,
+    CONVERGENCE_BARRIERS,
+    FIRST_CONTROL,
+    FIRST_MEMORY,
+    LANES,
+    NONE,
+    TRUE,
+    UNIFORM_PREDICATE,
+    Kind,
+    LaneState,
+    Operation,
+    Status,
+)
+
+SLICE = 1 << 14  # instructions of one warp before the next one gets its turn (guess; matters only for spinning warps)
+SIZE_LIMIT = 1 << 40
+
+
+@stage
+def fetch(source, warp, constants, narrow, wide):
+    """Read one source operand for all lanes into its buffer."""
+    kind = source.kind
+    if kind == Kind.REGISTER:
+        if source.wide:
+            low, high = warp.register[source.index], warp.register[source.index + 1]
+            for lane in range(LANES):
+                wide[lane] = np.uint64(low[lane]) | (np.uint64(high[lane]) << np.uint64(32))
+            if source.modified:
+                for lane in range(LANES):
+                    wide[lane] = ((wide[lane] & source.keep) ^ source.flip) + source.add
+        else:
+            row = warp.register[source.index]
+            for lane in range(LANES):
+                narrow[lane] = row[lane]
+            if source.modified:
+                keep, flip, add = np.uint32(source.keep), np.uint32(source.flip), np.uint32(source.add)
+                for lane in range(LANES):
+                    narrow[lane] = ((narrow[lane] & keep) ^ flip) + add
+        return
+    value = source.value
+    if kind == Kind.UNIFORM:
+        value = np.uint64(warp.uniform[source.index])
+        if source.wide:
+            value |= np.uint64(warp.uniform[source.index + 1]) << np.uint64(32)
+    elif kind == Kind.CONSTANT:
+        at = np.int64(source.value)
+        value = np.uint64(constants[at])
+        if source.wide:
+            value |= np.uint64(constants[at + 1]) << np.uint64(32)
+    if source.modified:
+        value = ((value & source.keep) ^ source.flip) + source.add
+    if source.wide:
+        for lane in range(LANES):
+            wide[lane] = value
+    else:
+        word = np.uint32(value)
+        for lane in range(LANES):
+            narrow[lane] = word
+
+
+@routine
+def fetch_sources(op, warp, constants):
+    if op.source[0].kind != Kind.NONE:
+        fetch(op.source[0], warp, constants, warp.a, warp.wide_a)
+    if op.source[1].kind != Kind.NONE:
+        fetch(op.source[1], warp, constants, warp.b, warp.wide_b)
+    if op.source[2].kind != Kind.NONE:
+        fetch(op.source[2], warp, constants, warp.c, warp.wide_c)
+
+
+@routine
+def write_back(op, warp, active):
+    """Write results of the lanes in `active` (not empty): registers, uniform registers, predicates."""
+    if op.wide_result:
+        low, high, wide = warp.result[0], warp.result[1], warp.wide_result
+        for lane in range(LANES):
+            low[lane] = np.uint32(wide[lane])
+            high[lane] = np.uint32(wide[lane] >> np.uint64(32))
+    if op.destination_kind == Kind.REGISTER:
+        for k in range(op.destination_registers):
+            row, result = warp.register[op.destination + k], warp.result[k]
+            if active == ALL:
+                for lane in range(LANES):
+                    row[lane] = result[lane]
+            else:
+                for lane in range(LANES):
+                    row[lane] = result[lane] if (active >> np.uint32(lane)) & np.uint32(1) else row[lane]
+    elif op.destination_kind == Kind.UNIFORM:
+        first = np.int64(trailing_zeros(np.uint64(active)))
+        for k in range(op.destination_registers):
+            warp.uniform[op.destination + k] = warp.result[k, first]
+    for slot in range(2):
+        target = op.predicate_destination[slot]
+        if target == NONE:
+            continue
+        mask = np.uint32(warp.mask_result[slot])
+        if target >= UNIFORM_PREDICATE:
+            lowest = np.uint32(trailing_zeros(np.uint64(active)))
+            warp.predicate[target] = np.uint32(ALL) if (mask >> lowest) & np.uint32(1) else np.uint32(0)
+        else:
+            warp.predicate[target] = (warp.predicate[target] & ~active) | (mask & active)
+
+
+@routine
+def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log, accesses, lane_address, slot, limit):
+    """Run a warp for at most `limit` instructions, until it waits, ends or fails. Returns a Status."""
+    instructions = len(ops)
+    left = limit
+    status = np.int64(Status.RUNNING)
+    logged = machine.logged
+    while warp.groups > 0 and left > 0:
+        top = warp.groups - 1
+        pc = np.int64(warp.group_pc[top])
+        group = np.uint32(warp.group_mask[top])
+        stays = True
+        while stays and left > 0:
+            if pc < 0 or pc >= instructions:
+                status = np.int64(Status.BAD_TARGET)
+                break
+            op = ops[pc]
+            active = np.uint32(group & (warp.predicate[op.guard] ^ op.guard_flip))
+            left -= 1
+            warp.executed += 1
+            record = log[logged]
+            record.instruction = pc
+            record.mask = active
+            record.access = -1
+            record.slot = slot
+            logged += 1
+            if active == 0:
+                pc += 1
+                continue
+            kind = op.operation
+            if kind >= FIRST_CONTROL:
+                fetch_sources(op, warp, constants)
+                warp.group_pc[top] = pc
+                status = control(op, warp, machine, pc, active, instructions)
+                if status == Status.RUNNING:
+                    write_back(op, warp, active)
+                stays = False
+                break
+            if kind != Operation.NOTHING:
+                fetch_sources(op, warp, constants)
+                if kind < Operation.FLOAT_ADD:
+                    if kind == Operation.REGISTER_TO_PREDICATES:
+                        across(op, warp, active)
+                    else:
+                        integer(op, warp)
+                elif kind < Operation.SPECIAL_REGISTER:
+                    floating(op, warp)
+                elif kind >= FIRST_MEMORY:
+                    if kind == Operation.LOAD_CONSTANT:
+                        status = load_constant(op, warp, machine, constants, active)
+                    else:
+                        status = access(op, warp, machine, allocation, words, halves, data, active)
+                        if status == Status.RUNNING:
+                            record.access = log_addresses(warp, machine, accesses, lane_address, active)
+                    if status != Status.RUNNING:
+                        break
+                elif kind == Operation.SPECIAL_REGISTER:
+                    special_register(op, warp, machine)
+                elif kind == Operation.SHUFFLE:
+                    shuffle(op, warp)
+                else:
+                    across(op, warp, active)
+                write_back(op, warp, active)
+            pc += 1
+        if status != Status.RUNNING:
+            machine.error_pc = pc
+            break
+        if stays:
+            warp.group_pc[top] = pc
+    machine.logged = logged
+    machine.executed += limit - left
+    if status != Status.RUNNING:
+        return status
+    return np.int64(Status.RUNNING if warp.groups > 0 else Status.WAITING)
+
+
+@routine
+def start_block(machine, warps, words):
+    """Fresh warps, shared and local memory for block `next_block`."""
+    number = machine.next_block
+    machine.block_index[0] = number % machine.grid[0]
+    machine.block_index[1] = number // machine.grid[0] % machine.grid[1]
+    machine.block_index[2] = number // machine.grid[0] // machine.grid[1]
+    for barrier in range(BLOCK_BARRIERS):
+        machine.barrier_arrived[barrier] = 0
+        machine.barrier_votes[barrier] = 0
+        machine.barrier_voters[barrier] = 0
+    width, height = machine.block[0], machine.block[1]
+    for w in range(machine.warps):
+        warp = warps[w]
+        for register in range(machine.registers):
+            for lane in range(LANES):
+                warp.register[register, lane] = 0
+        for register in range(NONE):
+            warp.uniform[register] = 0
+        for k in range(2 * UNIFORM_PREDICATE):
+            warp.predicate[k] = np.uint32(ALL) if k & TRUE == TRUE else np.uint32(0)
+        for barrier in range(CONVERGENCE_BARRIERS):
+            for lane in range(LANES):
+                warp.convergence[barrier, lane] = 0
+        warp.index = w
+        warp.executed = 0
+        warp.rotate_at = ROTATE_AFTER
+        warp.groups = 0
+        alive = np.uint32(0)
+        for lane in range(LANES):
+            thread = w * LANES + lane
+            warp.thread[0, lane] = thread % width
+            warp.thread[1, lane] = thread // width % height
+            warp.thread[2, lane] = thread // width // height
+            warp.lane_state[lane] = LaneState.EXITED
+            if thread < machine.threads:
+                alive |= np.uint32(1) << np.uint32(lane)
+                warp.lane_state[lane] = LaneState.RUNNING
+        warp.alive = alive
+        push(warp, 0, alive)
+    first, last = machine.shared_at >> 2, (machine.shared_at + machine.shared_end + 3) >> 2
+    for word in range(first, last):
+        words[word] = 0
+    first = machine.local_at >> 2
+    for word in range(first, first + machine.warps * LANES * (machine.local_bytes >> 2)):
+        words[word] = 0
+    machine.block_live = 1
+    machine.current_warp = 0
+    machine.progress = 0
+
+
+@entry
+def run(machine, warps, ops, constants, allocation, words, halves, data, log, accesses, lane_address):
+    """Emulate until a chunk of blocks is complete, the log is full, a pause is due, or an error. Returns a Status.
+
+    Call again to go on. `log`, `accesses` and `lane_address` hold the chunk so far and may be replaced by longer copies
+    between calls. `words`, `halves` and `data` are views of one memory array.
+    """
+    while True:
+        if machine.block_live == 0:
+            if machine.next_block >= machine.blocks:
+                return np.int64(Status.GRID_DONE)
+            if machine.chunk_blocks >= machine.chunk_block_limit or machine.logged >= machine.chunk_target:
+                return np.int64(Status.CHUNK_DONE)
+            start_block(machine, warps, words)
+        while machine.current_warp < machine.warps:
+            warp = warps[machine.current_warp]
+            if warp.groups > 0:
+                room = min(len(log) - machine.logged, len(accesses) - machine.accesses)
+                room = min(room, (len(lane_address) - machine.addresses) // LANES)
+                if room <= 0:
+                    return np.int64(Status.LOG_FULL)
+                if machine.executed >= machine.budget:
+                    machine.error_pc = warp.group_pc[warp.groups - 1]
+                    machine.error_warp = machine.current_warp
+                    return np.int64(Status.BUDGET)
+                if machine.executed >= machine.pause_at:
+                    return np.int64(Status.PAUSED)
+                limit = min(room, SLICE, machine.budget - machine.executed, machine.pause_at - machine.executed)
+                slot = machine.chunk_blocks * machine.warps + machine.current_warp
+                status = run_warp(
+                    machine,
+                    warp,
+                    ops,
+                    constants,
+                    allocation,
+                    words,
+                    halves,
+                    data,
+                    log,
+                    accesses,
+                    lane_address,
+                    slot,
+                    limit,
+                )
+                machine.progress = 1
+                if status > Status.WAITING:
+                    machine.error_warp = machine.current_warp
+                    return status
+                if status == Status.RUNNING and limit < SLICE:
+                    continue  # stopped for room, pause or budget: see why at once
+            machine.current_warp += 1
+        machine.current_warp = 0
+        opened = open_barriers(machine, warps)
+        alive = False
+        for w in range(machine.warps):
+            if warps[w].alive:
+                alive = True
+        if not alive:
+            machine.block_live = 0
+            machine.next_block += 1
+            machine.chunk_blocks += 1
+        elif machine.progress == 0 and not opened:
+            for w in range(machine.warps):
+                if warps[w].alive:
+                    machine.error_warp = w
+                    machine.error_lane = np.int64(trailing_zeros(np.uint64(warps[w].alive)))
+                    machine.error_pc = warps[w].lane_pc[machine.error_lane] - 1
+            return np.int64(Status.DEADLOCK)
+        machine.progress = 0
+
+
+@entry
+def sort_log(log, count, starts, instruction, active_mask, access):
+    """Stable counting sort of the log by warp slot into columns. `starts`, shape (slots + 1,), is filled."""
+    for k in range(len(starts)):
+        starts[k] = 0
+    for k in range(count):
+        starts[log[k].slot + 1] += 1
+    for k in range(1, len(starts)):
+        starts[k] += starts[k - 1]
+    for k in range(count):
+        record = log[k]
+        at = starts[record.slot]
+        starts[record.slot] = at + 1
+        instruction[at] = record.instruction
+        active_mask[at] = record.mask
+        access[at] = record.access
+    for k in range(len(starts) - 1, 0, -1):
+        starts[k] = starts[k - 1]
+    starts[0] = 0

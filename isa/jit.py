@@ -72,7 +72,7 @@ def standalone(function: Function) -> Function:
 
 
 def as_records(array: np.ndarray) -> np.ndarray:
-    """The same structured array; without the compiler its records give their fields as attributes, as compiled code does."""
+    """The same structured array; in plain Python its records have their fields as attributes, as in compiled code."""
     return array.view(np.recarray) if _config.DISABLE_JIT else array
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from isa.errors import SubcoreError
 from sim.dispatch import ARENA_BLOCK
-from traces.stream import MEMORY_ACCESS, BlockStreams, Trace
+from sim.run import ACCESS
+from traces.stream import BlockStreams, Trace
 
 MAX_CHUNKS = 4096
 
@@ -20,7 +21,7 @@ class Streams(NamedTuple):
     instruction: np.ndarray  # i4
     active_mask: np.ndarray  # u4
     access: np.ndarray  # i4, index into accesses, -1 = none
-    accesses: np.ndarray  # MEMORY_ACCESS; list_at indexes lane_address
+    accesses: np.ndarray  # ACCESS; list_at indexes lane_address
     lane_address: np.ndarray  # i8
 
 
@@ -69,7 +70,7 @@ class Arena:
             "instruction": _Column("i4", 1 << 16),
             "active_mask": _Column("u4", 1 << 16),
             "access": _Column("i4", 1 << 16),
-            "accesses": _Column(MEMORY_ACCESS, 1 << 14),
+            "accesses": _Column(ACCESS, 1 << 14),
             "lane_address": _Column("i8", 1 << 14),
         }
         self._held: dict[int, list[tuple[str, int, int]]] = {}

@@ -12,7 +12,7 @@ from sim.core.events import REPLIES, push_event
 from sim.core.sm import run_sm, settle
 from sim.jit import entry, stage
 from sim.memory.system import advance
-from sim.state import MAX_BLOCKS, NONE, Event, record_dtype
+from sim.state import MAX_BLOCKS, NEVER, NONE, Event, record_dtype
 from sim.stats import Counter
 
 _REPLY = int(Event.REPLY)
@@ -150,13 +150,24 @@ def next_action_at(sms, i):
     return at
 
 
+@stage
+def at_rest(sms, memory):
+    """Nothing is under way. Instruction prefetches may outlive the last warp: counters must not depend on the quantum."""
+    if memory.system[0].packets > 0:
+        return False
+    for i in range(len(sms)):
+        if next_action_at(sms, i) < NEVER:
+            return False
+    return True
+
+
 @entry
 def run_gpu(sms, cfg, run, memory, requests, replies, grid_array, arena, warp_start, chunk_left, quanta):
     """Run up to `quanta` quanta. Returns a Status member."""
     grid = grid_array[0]
     for _ in range(quanta):
         collect_finished(sms, grid, chunk_left)
-        if grid.finished_blocks == grid.blocks and memory.system[0].packets == 0:
+        if grid.finished_blocks == grid.blocks and at_rest(sms, memory):
             return 2
         if dispatch(sms, cfg, grid, arena, warp_start):
             return 1

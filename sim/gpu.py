@@ -68,9 +68,7 @@ def occupancy(launch: Launch, config: Config) -> Occupancy:
         problems.append(f"grid {launch.grid} and block {launch.block} must be positive")
     if launch.threads_per_block > min(1024, sm.max_threads):
         problems.append(f"{launch.threads_per_block} threads per block, at most {min(1024, sm.max_threads)}")
-    shared = launch.shared_bytes
-    if shared:
-        shared = _round_up(shared + sm.shared_reserved_bytes_per_block, sm.shared_allocation_unit_bytes)
+    shared = _round_up(launch.shared_bytes + sm.shared_reserved_bytes_per_block, sm.shared_allocation_unit_bytes)
     if launch.shared_bytes > sm.max_shared_bytes_per_block:
         problems.append(f"{launch.shared_bytes} B of shared memory per block, at most {sm.max_shared_bytes_per_block}")
     per_warp = _round_up(max(1, launch.registers) * 32, sm.register_allocation_unit)
@@ -166,7 +164,8 @@ class Machine:
         size = len(self.trace.program) * self.trace.program.pc_step
         code = np.arange(CODE_BASE, CODE_BASE + size, LINE_BYTES, dtype=np.int64)
         numbers = np.unique(self.code.op["constant_line"])
-        constants = np.array([l15_line.py_func(self.cfg, n) for n in numbers if n >= 0], np.int64)
+        line_of = getattr(l15_line, "py_func", l15_line)  # NUMBA_DISABLE_JIT leaves the plain function
+        constants = np.array([line_of(self.cfg, n) for n in numbers if n >= 0], np.int64)
         lines = np.concatenate([code, CODE_BASE + np.unique(constants) * LINE_BYTES])
         warm_l2(self.memory, self.cfg, lines, len(lines))
 

@@ -37,7 +37,7 @@ OP = record_dtype(
         ("second_unit", "i2"),  # a unit that may take it when the first is busy, 0 = none
         ("path", "i2"),
         ("counted_as", "i2"),
-        ("flags", "i4"),
+        ("traits", "i4"),  # Flag members (`flags` is an attribute of numpy records)
         ("stall_cycles", "i2"),  # issue -> earliest issue of the next instruction of the warp
         ("port_busy_cycles", "i2"),
         ("interval_cycles", "i2"),
@@ -175,7 +175,7 @@ def _common(target, record, mnemonic: str, tracked: bool, program: Program, conf
     variable = bool(record["variable_latency"])
     target["unit"] = unit
     target["counted_as"] = _COUNTED.get(unit, _OTHER)
-    target["flags"] = int(flags)
+    target["traits"] = int(flags)
     if flags & Flag.COPY_COMMIT:
         target["path"] = Path.FIXED
     elif unit in (Unit.MEMORY, Unit.TEXTURE):

@@ -14,6 +14,10 @@ LOG = record_dtype(
 )
 
 
+# MEMORY_ACCESS of the arena, renamed where a field would hide behind an attribute of numpy records.
+ACCESS = record_dtype([("origin", "i8"), ("stride", "i4"), ("list_at", "i4"), ("more", "i4")])
+
+
 class Run(NamedTuple):
     """Arrays that every stage may read. Written are only `boards`, `outbox` and the log."""
 
@@ -32,7 +36,7 @@ class Run(NamedTuple):
     instruction: np.ndarray  # i4, index into op
     active_mask: np.ndarray  # u4
     access: np.ndarray  # i4, index into accesses, -1 = none
-    accesses: np.ndarray  # MEMORY_ACCESS; list_at indexes lane_address
+    accesses: np.ndarray  # ACCESS; list_at indexes lane_address
     lane_address: np.ndarray  # i8
     # per SM
     boards: np.ndarray  # SCOREBOARD, (SMs, warps); (1, 1) when not tracked

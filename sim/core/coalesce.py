@@ -18,7 +18,7 @@ def lane_address_at(run, access, lane, rank):
     record = run.accesses[access]
     if record.list_at >= 0:
         return run.lane_address[record.list_at + rank]
-    return record.base + record.stride * lane
+    return record.origin + record.stride * lane
 
 
 @stage

@@ -15,6 +15,7 @@ _ISSUED = int(Stall.ISSUED)
 _WAIT = int(Stall.WAIT)
 _SHORT = int(Stall.SHORT_SCOREBOARD)
 _LONG = int(Stall.LONG_SCOREBOARD)
+ALL_COUNTERS = 63  # bit mask of the six counters
 MAX_COUNT = 63  # dependence counters are six bits wide (MICRO 2025, section 7.5)
 MAX_FIXED_CONSUMERS = 15
 
@@ -29,7 +30,7 @@ def raise_counter(sm, warp, counter, long_latency):
     if long_latency:
         warp.long_latency |= 1 << counter
     else:
-        warp.long_latency &= ~(1 << counter) & 255
+        warp.long_latency &= ~(1 << counter) & ALL_COUNTERS
 
 
 @stage
@@ -47,7 +48,7 @@ def lower_counter(sm, sub, warp, counter, now):
         sm.fault = _UNDERFLOW
     warp.counter[counter] -= 1
     if warp.counter[counter] == 0:
-        warp.waiting &= ~(1 << counter) & 255
+        warp.waiting &= ~(1 << counter) & ALL_COUNTERS
     sub.wake_at = min(sub.wake_at, now)
 
 

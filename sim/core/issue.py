@@ -180,11 +180,11 @@ def send(sm, s, sub, cfg, run, w, now):
         sub.port_busy_until = now + 1 + op.port_busy_cycles
     if op.tracked:
         scoreboard_issue(run, cfg, run.boards[sm.id, s << 4 | w], warp, op, now)
-    if op.flags & (_BLOCK_BARRIER | _BARRIER_ARRIVE):
-        arrive(sm, cfg, warp, op, op.flags & _BLOCK_BARRIER != 0, now)
-    elif op.flags & _MEMORY_BARRIER:
+    if op.traits & (_BLOCK_BARRIER | _BARRIER_ARRIVE):
+        arrive(sm, cfg, warp, op, op.traits & _BLOCK_BARRIER != 0, now)
+    elif op.traits & _MEMORY_BARRIER:
         start_memory_barrier(warp, op.latency_cycles, now)
-    elif op.flags & _DEPENDENCE_BARRIER:
+    elif op.traits & _DEPENDENCE_BARRIER:
         warp.depbar_active = 1
         warp.depbar_counter = op.depbar_counter
         warp.depbar_threshold = op.depbar_threshold

@@ -160,7 +160,7 @@ def constant_line(cfg, run, stream, op):
     if access < 0:
         return op.constant_line
     record = run.accesses[access]
-    address = record.base
+    address = record.origin
     if record.list_at >= 0:
         address = run.lane_address[record.list_at]
     return (address & 0xFFFFFF) // cfg.constant.line_bytes

@@ -9,10 +9,9 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 from isa.jit import stage
@@ -51,7 +50,7 @@ def _fma(kind):
     return intrinsic(define)
 
 
-_config: Any = numba.config
+_config: Any = config  # its attributes are made at import
 
 if _config.DISABLE_JIT:
 

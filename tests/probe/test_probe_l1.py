@@ -1,0 +1,185 @@
+"""Coalescing and the L1 data cache: lines, sectors, hits, merges, replacement, limits, stores, atomics."""
+
+import pytest
+
+from sim.state import LogKind
+from sim.stats import Counter, Stall
+from tests.probe.harness import GLOBAL_BASE, exit_, kernel, op, run
+
+WAIT = dict(stall=2, write=0)
+
+
+def load(at, suffix="", **options):
+    return op(f"LDG.E{suffix}", [8], [2], at=at, **{**WAIT, **options})
+
+
+def wait():
+    return op("NOP", wait=[0], stall=2)
+
+
+def counts(probe, *names):
+    return tuple(probe.count(Counter[n]) for n in names)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "at", "lines", "sectors"),
+    [
+        ("", (GLOBAL_BASE, 4), 1, 4),
+        ("", (GLOBAL_BASE, 0), 1, 1),
+        ("", (GLOBAL_BASE + 16, 4), 2, 5),
+        ("", (GLOBAL_BASE, 8), 2, 8),
+        ("", (GLOBAL_BASE, 32), 8, 32),
+        ("", (GLOBAL_BASE, 128), 32, 32),
+        ("", (GLOBAL_BASE + 124, -4), 1, 4),
+        ("", [GLOBAL_BASE + 4 * (31 - i) for i in range(32)], 1, 4),
+        (".64", (GLOBAL_BASE, 8), 2, 8),
+        (".128", (GLOBAL_BASE, 16), 4, 16),
+        (".U8", (GLOBAL_BASE, 1), 1, 1),
+    ],
+)
+def test_lines_and_sectors_of_an_access(suffix, at, lines, sectors):
+    probe = run([load(at, suffix), exit_()])
+    assert counts(probe, "L1_TAGS", "L1_SECTORS", "L1_SECTOR_HITS") == (lines, sectors, 0)
+    assert probe.count(Counter.REQUESTS_SENT) == lines
+
+
+def test_inactive_lanes_touch_nothing():
+    probe = run([load((GLOBAL_BASE, 128), mask=0b101), exit_()])
+    assert counts(probe, "L1_TAGS", "L1_SECTORS") == (2, 2)
+
+
+def test_second_access_to_a_line_hits():
+    probe = run([load((GLOBAL_BASE, 4)), wait(), load((GLOBAL_BASE, 4)), wait(), exit_()])
+    assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS", "REQUESTS_SENT") == (8, 4, 1)
+    assert probe.gaps()[2] == 32
+
+
+def test_other_sector_of_a_present_line_misses():
+    ops = [load((GLOBAL_BASE, 0)), wait(), load((GLOBAL_BASE + 32, 0)), wait(), exit_()]
+    assert counts(run(ops), "L1_SECTORS", "L1_SECTOR_HITS", "REQUESTS_SENT") == (2, 0, 2)
+
+
+def test_access_to_a_sector_on_its_way_is_merged():
+    ops = [load((GLOBAL_BASE, 4)), load((GLOBAL_BASE, 4), write=1), exit_(wait=[0, 1])]
+    probe = run(ops)
+    assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS", "REQUESTS_SENT") == (8, 0, 1)
+    done = probe.stage(LogKind.DONE)
+    assert 0 < done[1] - done[0] <= 4, "one fill answers both; the path to the sub-core carries them one by one"
+
+
+def test_l2_hit_latency_is_that_of_the_interconnect_and_the_slice():
+    """A second SM-local miss to a line that the L2 holds: L1 hit time + request + L2 + reply."""
+    far = GLOBAL_BASE + (1 << 20)
+    evict = [load((far + 4096 * i, 128), write=1) for i in range(40)]
+    ops = [load((GLOBAL_BASE, 4)), wait(), *evict, op("NOP", wait=[1], stall=2), load((GLOBAL_BASE, 4)), wait(), exit_()]
+    probe = run(ops)
+    knobs = probe.machine.config
+    on_the_way = knobs.interconnect.request_cycles + knobs.l2.access_cycles + knobs.interconnect.reply_cycles
+    assert probe.count(Counter.L1_SECTOR_HITS) == 0, "1280 lines replaced the first one of 1024"
+    assert probe.gaps()[-2] == pytest.approx(32 + on_the_way, abs=3)
+
+
+def set_lines(ways):
+    """Lines of set 0 of the L1: four sets, selected by line number xor its upper byte."""
+    lines = [n for n in range(1 << 12) if (n ^ n >> 8) & 3 == 0]
+    return [GLOBAL_BASE + 128 * n for n in lines[:ways]]
+
+
+def test_least_recently_used_line_is_replaced():
+    """256 ways of 128 KiB: fill the set, touch its first line again, add one line: the second line has gone."""
+    lines = set_lines(257)
+    fill = [load([a], mask=1, stall=4) for a in lines[:256]]
+    again = [load([a], mask=1) for a in (lines[0], lines[256], lines[0], lines[1])]
+    ops = [*fill, wait(), *[x for step in again for x in (step, wait())], exit_()]
+    # six-bit counters: at most 63 loads may be outstanding on one of them
+    for i in range(0, 256, 32):
+        ops[i].record["wait_mask"] = 1
+    probe = run(ops)
+    assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS") == (260, 2), "lines[0] twice; lines[1] was replaced"
+
+
+def test_carve_out_of_shared_memory_leaves_fewer_ways():
+    lines = set_lines(130)
+    turn = [load([a], mask=1, stall=4) for a in lines]
+    for i in range(0, len(turn), 32):
+        turn[i].record["wait_mask"] = 1
+    def hits(shared):
+        twice = kernel([*turn, wait(), exit_()], streams=lambda b, w: [*range(131), *range(131), 131],
+                       shared_bytes=shared)  # fmt: skip
+        return run(twice).count(Counter.L1_SECTOR_HITS)
+
+    assert hits(0) == 130
+    assert hits(100 * 1024 - 1024) < 130, "28 KiB are left: 56 lines per set"
+
+
+def test_outstanding_sector_limit_stalls_the_tag_stage():
+    ops = [load((GLOBAL_BASE + 4096 * i, 128), write=i) for i in range(4)]
+    free, limited = (run([*ops, exit_()], f"l1d.mshrs={n}") for n in (384, 32))
+    assert free.count(Counter.L1_STALL_CYCLES) == 0 < limited.count(Counter.L1_STALL_CYCLES)
+    assert limited.result.kernel_cycles > free.result.kernel_cycles + 400
+    assert counts(limited, "L1_SECTORS") == (128,)
+
+
+def test_tag_stage_takes_four_lines_per_cycle():
+    """32 lines: the last tag is looked up seven cycles after the first, so its data come later."""
+    def done(tags):
+        ops = [load((GLOBAL_BASE, 128)), wait(), load((GLOBAL_BASE, 128)), wait(), exit_()]
+        return run(ops, f"l1d.tags_per_cycle={tags}").gaps()[2]
+
+    assert done(4) - done(32) == 7
+
+
+def test_store_writes_through_and_is_acknowledged():
+    probe = run([op("STG.E", [], [2, 6], stall=2, at=(GLOBAL_BASE, 4)), exit_()])
+    assert counts(probe, "L1_STORE_SECTORS", "REQUESTS_SENT", "REPLIES_RECEIVED", "L1_SECTORS") == (4, 1, 1, 0)
+
+
+def test_full_sector_store_makes_its_sectors_readable():
+    store = op("STG.E", [], [2, 6], stall=2, read=1, at=(GLOBAL_BASE, 4))
+    ops = [store, op("NOP", wait=[1]), load((GLOBAL_BASE, 4)), wait(), exit_()]
+    assert run(ops).count(Counter.L1_SECTOR_HITS) == 4
+    assert run(ops, "l1d.write_allocate=false").count(Counter.L1_SECTOR_HITS) == 0
+
+
+def test_partial_sector_store_does_not_make_a_sector_readable():
+    store = op("STG.E", [], [2, 6], stall=2, read=1, at=(GLOBAL_BASE, 8))
+    ops = [store, op("NOP", wait=[1]), load((GLOBAL_BASE, 4)), wait(), exit_()]
+    assert run(ops).count(Counter.L1_SECTOR_HITS) == 0
+
+
+def test_store_limit_stalls_the_tag_stage():
+    ops = [op("STG.E", [], [2, 6], stall=2, at=(GLOBAL_BASE + 4096 * i, 128)) for i in range(2)]
+    free, limited = (run([*ops, exit_()], f"l1d.outstanding_writes={n}") for n in (1024, 8))
+    assert limited.result.kernel_cycles > free.result.kernel_cycles
+    assert counts(limited, "L1_STORE_SECTORS") == (64,)
+
+
+def test_atomic_returns_after_a_round_trip_and_drops_the_copy():
+    atomic = op("ATOMG.E.ADD.STRONG.GPU", [10], [2, 6], at=(GLOBAL_BASE, 4), **WAIT)
+    ops = [load((GLOBAL_BASE, 4)), wait(), atomic, wait(), load((GLOBAL_BASE, 4)), wait(), exit_()]
+    probe = run(ops)
+    assert counts(probe, "L1_ATOMIC_SECTORS", "L1_SECTOR_HITS", "REQUESTS_SENT") == (4, 0, 3)
+    assert probe.gaps()[2] > probe.machine.config.interconnect.request_cycles * 2
+
+
+def test_reduction_completes_without_an_answer_for_the_warp():
+    red = op("RED.E.ADD.STRONG.GPU", [], [2, 6], stall=2, read=0, at=(GLOBAL_BASE, 4))
+    probe = run([red, wait(), exit_()])
+    assert probe.gaps()[0] == 14, "WAR of a store"
+    assert counts(probe, "L1_ATOMIC_SECTORS", "REPLIES_RECEIVED") == (4, 1)
+
+
+def test_strong_gpu_load_bypasses_the_l1():
+    strong = load((GLOBAL_BASE, 4), ".STRONG.GPU")
+    probe = run([strong, wait(), strong, wait(), exit_()])
+    assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS", "REQUESTS_SENT") == (8, 0, 2)
+
+
+def test_miss_is_charged_to_the_long_scoreboard():
+    probe = run([load((GLOBAL_BASE, 4)), wait(), exit_()])
+    assert probe.stalled(Stall.LONG_SCOREBOARD) == probe.gaps()[0] - 2
+
+
+def test_two_sms_do_not_share_an_l1():
+    probe = run(kernel([load((GLOBAL_BASE, 4)), wait(), exit_()], blocks=2))
+    assert counts(probe, "L1_SECTOR_HITS", "REQUESTS_SENT") == (0, 2)

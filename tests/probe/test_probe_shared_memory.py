@@ -1,0 +1,93 @@
+"""Shared memory: bank conflicts, phases of wide accesses, broadcasts, atomics, matrix loads."""
+
+import pytest
+
+from sim.state import LogKind
+from sim.stats import Counter
+from tests.probe.harness import exit_, op, run
+
+
+def passes(access, bytes_=4096):
+    """(passes, conflicts, extra cycles against the conflict-free access of the same kind)."""
+    probe = run([access, exit_(wait=[0])], shared_bytes=bytes_)
+    return probe.count(Counter.SHARED_WAVEFRONTS), probe.count(Counter.SHARED_CONFLICTS), probe.gaps()[0]
+
+
+def load(at, suffix="", mask=0xFFFFFFFF):
+    return op(f"LDS{suffix}", [8], [2], stall=2, write=0, at=at, mask=mask)
+
+
+@pytest.mark.parametrize(("stride", "count"), [(4, 1), (8, 2), (16, 4), (32, 8), (64, 16), (128, 32), (132, 1), (12, 1)])
+def test_stride_conflicts_of_32_bit_loads(stride, count):
+    wavefronts, conflicts, gap = passes(load((0, stride)), 8192)
+    assert (wavefronts, conflicts, gap) == (count, count - 1, 24 + count - 1)
+
+
+def test_one_word_is_broadcast():
+    assert passes(load((64, 0)))[:2] == (1, 0)
+
+
+def test_lanes_on_different_bytes_of_a_word_share_the_pass():
+    assert passes(load([i for i in range(32)], ".U8"))[:2] == (1, 0)
+
+
+@pytest.mark.parametrize(("suffix", "bytes_", "phases"), [(".64", 8, 2), (".128", 16, 4)])
+def test_wide_loads_take_one_pass_per_phase(suffix, bytes_, phases):
+    wavefronts, conflicts, _ = passes(load((0, bytes_), suffix))
+    assert (wavefronts, conflicts) == (phases, 0)
+
+
+def test_conflict_inside_a_phase_of_a_wide_load():
+    """128-bit: lanes 0-7 form a phase; a stride of 32 bytes makes lanes i and i + 4 meet in their banks."""
+    assert passes(load((0, 32), ".128"))[:2] == (8, 4)
+
+
+def test_lanes_that_are_off_cause_no_conflict():
+    assert passes(load((0, 128), mask=0x3))[:2] == (2, 1)
+    assert passes(load([0, 128 * 7], mask=0x80000001))[:2] == (2, 1)
+
+
+def test_listed_addresses_and_stride_agree():
+    assert passes(load((4, 12))) == passes(load([4 + 12 * i for i in range(32)]))
+
+
+def test_conflict_delays_the_next_access_of_another_subcore():
+    def second_done(stride):
+        probe = run([load((0, stride)), exit_(wait=[0])], warps=2, shared_bytes=8192)
+        return probe.stage(LogKind.DONE, 1)[0]
+
+    assert second_done(4) == 24 + 2, "accepted two cycles after the first"
+    assert second_done(128) == 9 + 32 + (24 - 9) + 31, "waits for 32 passes, then takes 32 itself"
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 32])
+def test_atomics_on_one_word_add_their_lanes_one_after_the_other(lanes):
+    add = op("ATOMS.ADD", [8], [2, 4], stall=2, write=0, at=[0] * lanes, mask=(1 << lanes) - 1)
+    probe = run([add, exit_(wait=[0])], shared_bytes=512)
+    knobs = probe.machine.config
+    assert probe.gaps()[0] == knobs.memory_unit.shared_atomic[1] + (lanes - 1) * knobs.shared_memory.atomic_cycles_per_lane
+
+
+def test_atomics_on_different_words_do_not_collide():
+    add = op("ATOMS.ADD", [8], [2, 4], stall=2, write=0, at=(0, 4))
+    probe = run([add, exit_(wait=[0])], shared_bytes=512)
+    assert probe.gaps()[0] == probe.machine.config.memory_unit.shared_atomic[1]
+
+
+@pytest.mark.parametrize(("matrices", "suffix"), [(1, ""), (2, ".2"), (4, ".4")])
+def test_matrix_load_takes_one_pass_per_matrix(matrices, suffix):
+    """Rows of 16 bytes side by side: eight rows of a matrix cover all banks once."""
+    rows = [16 * i for i in range(32)]
+    ldsm = op(f"LDSM.16.M88{suffix}", [8], [2], stall=2, write=0, at=rows)
+    assert passes(ldsm)[:2] == (matrices, 0)
+
+
+def test_matrix_rows_in_one_bank_conflict():
+    ldsm = op("LDSM.16.M88.4", [8], [2], stall=2, write=0, at=[128 * i for i in range(32)])
+    assert passes(ldsm, 8192)[:2] == (32, 28)
+
+
+def test_shared_instructions_are_counted():
+    probe = run([load((0, 4)), op("STS", [], [2, 6], at=(0, 4)), exit_(wait=[0])], shared_bytes=512)
+    assert probe.count(Counter.SHARED_INSTRUCTIONS) == 2
+    assert probe.count(Counter.GLOBAL_INSTRUCTIONS) == 0

@@ -43,7 +43,6 @@ def cross_checks(c: Config) -> list[str]:
         f"must not exceed sm.max_shared_bytes = {sm.max_shared_bytes}",
     )
 
-    divides("fetch.instruction_bytes", f.instruction_bytes, "fetch.line_bytes", f.line_bytes)
     cache("the L0 instruction cache", "fetch.l0_bytes", f.l0_bytes, f.line_bytes * f.l0_ways)
     cache("the L1 instruction cache", "fetch.l1_bytes", f.l1_bytes, f.line_bytes * f.l1_ways)
     need(
@@ -84,9 +83,9 @@ def cross_checks(c: Config) -> list[str]:
             f"l1d: an L1 share of {share} bytes is no multiple of sets x line_bytes = {way_bytes}",
         )
     need(
-        c.shared_memory.bytes_per_cycle <= c.shared_memory.banks * c.shared_memory.bank_bytes,
-        f"shared_memory.bytes_per_cycle = {c.shared_memory.bytes_per_cycle} exceeds banks x bank_bytes = "
-        f"{c.shared_memory.banks * c.shared_memory.bank_bytes}",
+        c.shared_memory.bytes_per_cycle <= 4 * c.shared_memory.banks,
+        f"shared_memory.bytes_per_cycle = {c.shared_memory.bytes_per_cycle} exceeds banks x 4 B = "
+        f"{4 * c.shared_memory.banks}",
     )
 
     divides("l2.partitions", l2.partitions, "l2.slices", l2.slices)

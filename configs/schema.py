@@ -129,7 +129,6 @@ class Sm:
 class Fetch:
     """Instruction supply: instruction buffers, L0 per sub-core, stream buffer, L1 per SM."""
 
-    width: int = count("instructions fetched and decoded per sub-core", "per cycle", hi=4)
     instruction_buffer_entries: int = count("decoded instructions held per warp", hi=16)
     decode_cycles: int = count("fetch request -> decoded on an L0 hit; issuable one cycle later", CYCLES, hi=64)
     l0_bytes: int = count("L0 instruction cache of a sub-core", BYTES)
@@ -145,7 +144,6 @@ class Fetch:
     stream_buffer_lines: int = knob("lines of the instruction stream buffer of a sub-core; 0 = no prefetch", hi=64)
     prefetches_per_cycle: int = count("prefetch requests a stream buffer may send", "per cycle", hi=8)
     perfect: bool = knob("every instruction fetch hits in the L0")
-    instruction_bytes: int = count("size of one instruction in memory", BYTES, power_of_two=True)
     branch_redirect_cycles: int = knob("extra after a taken branch, besides refilling the buffer", CYCLES, hi=256)
     backward_branch_redirect_cycles: int = knob("extra after a taken branch to a lower address", CYCLES, hi=256)
 
@@ -274,7 +272,6 @@ class SharedMemory:
     """Shared-memory data array of an SM."""
 
     banks: int = count("banks", hi=64, power_of_two=True)
-    bank_bytes: int = count("width of a bank", BYTES, power_of_two=True)
     bytes_per_cycle: int = count("most data moved per cycle", "bytes per cycle", power_of_two=True)
     atomic_cycles_per_lane: int = count("unit time per further lane on the same word", CYCLES, hi=256)
 
@@ -288,11 +285,10 @@ class L1d:
     sets: int = count("sets; the ways follow from the share that is left for the L1", power_of_two=True)
     line_bytes: int = count("line (one tag)", BYTES, power_of_two=True)
     sector_bytes: int = count("sector (unit of fill)", BYTES, power_of_two=True)
-    mshrs: int = count("outstanding sectors", hi=4096)
-    mshr_merges: int = count("requests merged on one outstanding sector", hi=4096)
+    mshrs: int = count("outstanding sectors", lo=4, hi=4096)
+    mshr_merges: int = count("instructions that may wait for one line", hi=4096)
     tags_per_cycle: int = count("lines looked up", "per cycle", hi=32)
     bytes_per_cycle: int = count("hit data", "bytes per cycle", power_of_two=True)
-    miss_queue: int = count("requests waiting for the interconnect", hi=4096)
     write_allocate: bool = knob("a store that misses allocates its line")
     outstanding_writes: int = count("stores not yet acknowledged by the L2", hi=1 << 16)
 
@@ -306,7 +302,6 @@ class Constant:
     variable_bytes: int = count("cache of LDC, per SM", BYTES)
     variable_ways: int = count("its associativity")
     line_bytes: int = count("line of both", BYTES, power_of_two=True)
-    miss_cycles: int = count("extra of a miss that hits in the L1.5", CYCLES)
     l1_bytes: int = count("L1.5 constant cache (may be one array with the L1 instruction cache)", BYTES)
 
 

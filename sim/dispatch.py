@@ -152,13 +152,11 @@ def next_action_at(sms, i):
 
 @stage
 def at_rest(sms, memory):
-    """Nothing is under way. Instruction prefetches may outlive the last warp: counters must not depend on the quantum."""
-    if memory.system[0].packets > 0:
-        return False
+    """Nothing is under way. Prefetches may outlive the last warp, and counters must not depend on the quantum."""
+    upcoming = NEVER
     for i in range(len(sms)):
-        if next_action_at(sms, i) < NEVER:
-            return False
-    return True
+        upcoming = min(upcoming, next_action_at(sms, i))
+    return upcoming >= NEVER and memory.system[0].packets == 0
 
 
 @entry

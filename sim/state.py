@@ -170,10 +170,10 @@ WARP = record_dtype(
 
 # One entry of the Issue-to-Control or Control-to-Allocate latch.
 LATCH = record_dtype(
-    [("valid", "i1"), ("warp", "i4"), ("fresh", "i1"), ("op", "i4"), ("stream", "i8"), ("issued_at", "i8")]
+    [("valid", "i1"), ("warp", "i8"), ("fresh", "i1"), ("op", "i4"), ("stream", "i8"), ("issued_at", "i8")]
 )
 
-QUEUED = record_dtype([("warp", "i4"), ("op", "i4"), ("stream", "i8"), ("issued_at", "i8"), ("ready_at", "i8")])
+QUEUED = record_dtype([("warp", "i8"), ("op", "i4"), ("stream", "i8"), ("issued_at", "i8"), ("ready_at", "i8")])
 
 SUBCORE = record_dtype(
     [
@@ -257,8 +257,8 @@ FETCH = record_dtype(
 PENDING = record_dtype(
     [
         ("used", "i1"),
-        ("subcore", "i4"),
-        ("warp", "i4"),
+        ("subcore", "i8"),
+        ("warp", "i8"),
         ("op", "i4"),
         ("stream", "i8"),
         ("waiting_sectors", "i4"),
@@ -278,6 +278,7 @@ L1_LINE = record_dtype(
         ("newer", "i4"),
         ("older", "i4"),
         ("waiter", "i4"),
+        ("waiters", "i4"),
     ]
 )
 

@@ -28,7 +28,7 @@ def check_barrier(sm, cfg, block_slot, barrier, now):
     """Release the barrier if every warp it expects has arrived."""
     block = sm.block[block_slot]
     expected = block.expected[barrier]
-    if expected == 0:
+    if expected <= 0:  # all threads, or a count in a register, which a trace does not tell
         expected = block.live_warps
     if block.arrived[barrier] > 0 and block.arrived[barrier] >= expected:
         block.arrived[barrier] = 0

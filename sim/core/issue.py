@@ -13,7 +13,7 @@ from sim.core.constant import fixed_constant_hit
 from sim.core.dependence import counters_block, scoreboard_block, scoreboard_issue
 from sim.core.log import log_event
 from sim.jit import routine, stage
-from sim.state import INSTRUCTION_BUFFER, NEVER, WARPS_PER_SUBCORE, LogKind, Path
+from sim.state import INSTRUCTION_BUFFER, NEVER, NONE, WARPS_PER_SUBCORE, LogKind, Path
 from sim.stats import Counter, Stall
 
 _ISSUED = int(Stall.ISSUED)
@@ -160,6 +160,7 @@ def send(sm, s, sub, cfg, run, w, now):
     latch.stream = warp.stream_at
     latch.issued_at = now
     sub.greedy = w
+    sub.held_for = NONE
     log_event(sm, run, now, _ISSUE, s << 4 | w, warp.stream_at, warp.head)
     sm.counter[_INSTRUCTIONS] += 1
     sm.counter[_THREADS] += popcount(run.active_mask[warp.stream_at])

@@ -217,6 +217,7 @@ def claim_line(sm, cfg, line):
     entry.valid = 0
     entry.pending = 0
     entry.waiter = NONE
+    entry.waiters = 0
     entry.chain = sm.l1_bucket[bucket]
     sm.l1_bucket[bucket] = slot
     make_newest(sm, index, slot)
@@ -254,6 +255,8 @@ def read_line(sm, cfg, pending, index, line, sectors, run, now):
     if slot >= 0:
         entry = sm.l1_line[slot]
         missing = sectors & ~(entry.valid | entry.pending)
+        if sectors & ~entry.valid and entry.waiters >= cfg.l1d.mshr_merges:
+            return False
     misses = popcount(missing)
     if misses and sm.l1_missing + misses > cfg.l1d.mshrs:
         return False
@@ -271,6 +274,7 @@ def read_line(sm, cfg, pending, index, line, sectors, run, now):
     sm.counter[_HITS] += popcount(sectors & entry.valid)
     awaited = sectors & ~entry.valid
     if awaited:
+        entry.waiters += 1
         node = sm.waiter_free
         if node < 0:
             sm.fault = _WAITER_POOL
@@ -327,6 +331,7 @@ def fill_sectors(sm, slot, sectors, now):
             sm.waiter_sectors[node] &= ~answered & 15
             receive_sectors(sm, sm.waiter_pending[node], popcount(answered), now)
         if sm.waiter_sectors[node] == 0:
+            entry.waiters -= 1
             if before < 0:
                 entry.waiter = following
             else:

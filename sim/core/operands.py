@@ -104,6 +104,9 @@ def allocate(sm, s, sub, cfg, run, now):
     latch = sub.allocate
     op = run.op[latch.op]
     window = op.read_window
+    if op.result_banks and not cfg.registers.ideal and not result_queue_has_room(sub, cfg, op, now):
+        sm.counter[_PORT_STALLS] += 1
+        return 0
     if op.operands > 0 and not cfg.registers.ideal:
         for bank in range(cfg.registers.banks):
             reads = reads_of_bank(sub, cfg, op, latch.warp, bank)
@@ -130,6 +133,20 @@ def allocate(sm, s, sub, cfg, run, now):
     elif op.result_banks:
         reserve_write(sm, sub, cfg, op.result_banks, now + op.latency_cycles + WRITE_DELAY)
     return 1
+
+
+@stage
+def result_queue_has_room(sub, cfg, op, now):
+    """Results wait in the queue for their write port, one leaves per cycle: a full queue holds the instruction back."""
+    at = now + op.latency_cycles + WRITE_DELAY
+    for bank in range(cfg.registers.banks):
+        if op.result_banks >> bank & 1:
+            cycle = at
+            while write_port_taken(sub, cfg, bank, cycle):
+                cycle += 1
+            if cycle - at >= cfg.registers.result_queue_entries:
+                return False
+    return True
 
 
 @stage

@@ -74,7 +74,7 @@ def run_sm(sm, cfg, run, from_cycle, to_cycle):
             run_events(sm, cfg, run, now)
         if sm.next_start_at <= now:
             start_warps(sm, cfg, run, now)
-        if sm.unit_wake_at <= now:
+        if sm.unit_wake_at <= now or sm.every_cycle:
             serve_memory_unit(sm, cfg, run, now)
         for s in range(SUBCORES):
             if sm.sub[s].wake_at <= now or sm.every_cycle:
@@ -117,6 +117,8 @@ def tick(sm, s, cfg, run, now):
         wake = now + 1
     if sub.finishing > 0 and retire(sm, s, sub, cfg, now):
         wake = now + 1  # what the others wait for is now the reason
+        if sub.resident == 0:
+            reason = _NO_WARP
     sub.stall[reason] += 1
     sub.reason = reason
     sub.wake_at = wake

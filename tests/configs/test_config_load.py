@@ -35,25 +35,25 @@ def test_ablation_changes_something_on_every_gpu(name):
 
 def test_overlays_apply_in_order_and_settings_last(tmp_path):
     first, second = tmp_path / "first.toml", tmp_path / "second.toml"
-    first.write_text("[l1d]\nmshrs = 8\nmiss_queue = 8\ntags_per_cycle = 8\n")
-    second.write_text("[l1d]\nmshrs = 16\nmiss_queue = 16\n")
+    first.write_text("[l1d]\nmshrs = 8\nmshr_merges = 8\ntags_per_cycle = 8\n")
+    second.write_text("[l1d]\nmshrs = 16\nmshr_merges = 16\n")
     config = load_config("rtx_a6000", overlays=[first, second], settings=["l1d.mshrs=24"])
-    assert (config.l1d.mshrs, config.l1d.miss_queue, config.l1d.tags_per_cycle) == (24, 16, 8)
+    assert (config.l1d.mshrs, config.l1d.mshr_merges, config.l1d.tags_per_cycle) == (24, 16, 8)
     assert config.sources["l1d.mshrs"] == "user: setting"
-    assert config.sources["l1d.miss_queue"] == f"user: {second}"
+    assert config.sources["l1d.mshr_merges"] == f"user: {second}"
     assert load_config("rtx_a6000", overlays=[second, first]).l1d.mshrs == 8
 
 
 def test_value_brings_its_source_along_through_inheritance(tmp_path):
     mine = tmp_path / "mine.toml"
     mine.write_text(
-        'inherits = "rtx_a6000"\nl1d.mshrs = { value = 9, source = "measured: my board" }\nl1d.miss_queue = 3\n'
+        'inherits = "rtx_a6000"\nl1d.mshrs = { value = 9, source = "measured: my board" }\nl1d.mshr_merges = 3\n'
     )
     config, parent = load_config(mine), load_config("rtx_a6000")
     assert (config.l1d.mshrs, config.sources["l1d.mshrs"]) == (9, "measured: my board")
-    assert config.sources["l1d.miss_queue"] == f"user: {mine}"
+    assert config.sources["l1d.mshr_merges"] == f"user: {mine}"
     assert config.sources["l1d.tags_per_cycle"] == parent.sources["l1d.tags_per_cycle"]
-    assert {d[0] for d in diff(parent, config)} == {"l1d.mshrs", "l1d.miss_queue"}
+    assert {d[0] for d in diff(parent, config)} == {"l1d.mshrs", "l1d.mshr_merges"}
 
 
 def test_setting_takes_bare_words_numbers_and_lists():
@@ -84,7 +84,7 @@ def test_all_problems_are_reported_at_once_with_file_line_and_near_match(tmp_pat
         'policy = "GTI"\n'  # 9: no such choice
         "[fetch]\n"
         "perfect = 1\n"  # 11: not a bool
-        "width = 1.5\n"  # 12: not an integer
+        "decode_cycles = 1.5\n"  # 12: not an integer
         "[memory_unit]\n"
         "shuffle = [1, 2]\n"  # 14: wrong length
         "match = { value = [1, 2, 3], source = 7 }\n"  # 15: source is no text
@@ -99,7 +99,7 @@ def test_all_problems_are_reported_at_once_with_file_line_and_near_match(tmp_pat
         (f"{bad}:6", "[isue]", "did you mean 'issue'"),
         (f"{bad}:9", 'issue.policy = "GTI"', "CGGTY, GTO, LRR, OLDEST"),
         (f"{bad}:11", "fetch.perfect = 1", "true or false"),
-        (f"{bad}:12", "fetch.width = 1.5", "must be an integer"),
+        (f"{bad}:12", "fetch.decode_cycles = 1.5", "must be an integer"),
         (f"{bad}:14", "memory_unit.shuffle", "must have 3 numbers, has 2"),
         (f"{bad}:15", "memory_unit.match", "source 7 must be"),
         (f"{bad}:16", "memory_unit.vote", "wert"),
@@ -170,7 +170,7 @@ def test_unknown_name_is_one_problem(name):
         ("dram.tRC=50", "tRAS + tRP"),
         ("fetch.l0_bytes=30000", "L0 instruction cache"),
         ("gpu.sms=83", "gpu.sms_per_tpc"),
-        ("shared_memory.bytes_per_cycle=256", "banks x bank_bytes"),
+        ("shared_memory.bytes_per_cycle=256", "banks x 4 B"),
         ("l2.sector_bytes=64", "same lines and sectors"),
     ],
 )

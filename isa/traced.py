@@ -15,7 +15,7 @@ from isa.program import INSTRUCTION, NO_REGISTER, Access, Flag, MemorySpace, Pro
 from isa.record import blank_record, describe_opcode
 from isa.widths import register_counts
 
-_ADDRESSED = {MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.SHARED, MemorySpace.GENERIC}
+_ADDRESSED = {MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.SHARED, MemorySpace.GENERIC, MemorySpace.CONSTANT}
 
 
 def traced_instruction(

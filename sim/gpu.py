@@ -210,15 +210,25 @@ class Machine:
             grid = self.grid[0]
             if progress is not None:
                 progress(int(grid["finished_blocks"]), int(grid["blocks"]), self.now)
-            if status == Status.FAULT:
-                raise SimulationError(self._fault_text())
-            if status == Status.DEADLOCK:
-                raise SimulationError(deadlock_report(self.sms, self.code, self.trace, self.now))
+            self._check(status)
             if max_cycles is not None and status != Status.DONE and self.now > max_cycles:
                 raise CycleLimit(
                     f"{self.trace.launch.kernel}: {self.now} cycles passed, --max-cycles {max_cycles};"
                     f" {int(grid['finished_blocks'])} of {int(grid['blocks'])} blocks done"
                 )
+
+    def step(self) -> bool:
+        """Advance by one quantum, for who looks at the state in between. True at the end; errors as `run`."""
+        self._load_blocks()
+        status = Status(run_gpu(*self._arguments(1)))
+        self._check(status)
+        return status == Status.DONE
+
+    def _check(self, status: Status) -> None:
+        if status == Status.FAULT:
+            raise SimulationError(self._fault_text())
+        if status == Status.DEADLOCK:
+            raise SimulationError(deadlock_report(self.sms, self.code, self.trace, self.now))
 
     def _fault_text(self) -> str:
         sm = int(np.flatnonzero(self.sms["fault"])[0])

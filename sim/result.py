@@ -24,8 +24,8 @@ class RunResult:
     kernel: str
     launch: Launch
     config: Config
-    cycles: int  # launch cost included: start of the launch to the end of the last block and its drain
-    kernel_cycles: int  # first block dispatched to last block done
+    cycles: int  # the whole kernel: kernel_cycles and the drain behind it
+    kernel_cycles: int  # start of the launch to the end of the last block
     sm_counters: np.ndarray  # i8, shape (sms, len(Counter))
     sm_stalls: np.ndarray  # i8, shape (sms, sub-cores, len(Stall)): sub-core cycles per reason
     memory_counters: dict[str, int]
@@ -80,7 +80,7 @@ class RunResult:
         """Every statistic: name -> (value, unit, description)."""
         rows: dict[str, tuple[float | int, str, str]] = {
             "gpu__cycles_elapsed": (self.cycles, "cycle", "whole kernel, launch cost included"),
-            "sm__cycles_elapsed": (self.kernel_cycles, "cycle", "first block dispatched to last block done"),
+            "sm__cycles_elapsed": (self.kernel_cycles, "cycle", "start of the launch to the end of the last block"),
             "gpu__time_duration": (round(self.seconds * 1e9, 3), "ns", "whole kernel at the core clock"),
             "sm__inst_executed.avg.per_cycle_active": (round(self.ipc_active, 6), "inst/cycle", "IPC of an active SM"),
             "sm__warps_active.avg.pct": (round(100 * self.achieved_occupancy, 4), "%", "achieved occupancy"),

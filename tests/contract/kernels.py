@@ -25,7 +25,9 @@ def arithmetic(**options) -> MemoryTrace:
         op("BRA", stall=5),
         exit_(),
     ]
-    return kernel(ops, streams=lambda b, w: [*[*range(11)] * (3 + (b + w) % 3), 11], **{"warps": 6, "blocks": 5, **options})
+    return kernel(
+        ops, streams=lambda b, w: [*[*range(11)] * (3 + (b + w) % 3), 11], **{"warps": 6, "blocks": 5, **options}
+    )
 
 
 def memory(**options) -> MemoryTrace:
@@ -62,7 +64,6 @@ def memory(**options) -> MemoryTrace:
         move=lambda block, warp, turn: 512 * (block * 5 + warp) + 131072 * turn,
         **{"warps": 5, "blocks": 4, "shared_bytes": 8192, **options},
     )
-
 
 
 def barriers(**options) -> MemoryTrace:

@@ -10,6 +10,7 @@ from configs.load import load_config
 from sim.gpu import simulate_trace
 from tests.conftest import SHARED_DATA
 from traces.load import open_any
+from traces.stream import Trace
 
 pytestmark = pytest.mark.shared_data
 GPU = {"90": "h100_pcie", "80": "a100", "75": "rtx_2080_ti", "70": "v100", "61": "v100", "60": "v100"}
@@ -31,6 +32,12 @@ def cases():
         yield pytest.param(row, marks=marks, id=row["path"].removesuffix(".traceg.xz"))
 
 
+def open_one(path: Path) -> Trace:
+    trace = open_any(path)
+    assert not isinstance(trace, list), f"{path} names several kernels"
+    return trace
+
+
 @cache
 def gpu(name):
     return load_config(name)
@@ -39,14 +46,14 @@ def gpu(name):
 @pytest.mark.parametrize("row", list(cases()))
 def test_captured_trace_simulates(row):
     """`simulate_trace` also checks that every sub-core cycle is charged once."""
-    result = simulate_trace(open_any(SHARED_DATA / row["path"]), gpu(GPU[row["sm"]]), max_cycles=5_000_000)
+    result = simulate_trace(open_one(SHARED_DATA / row["path"]), gpu(GPU[row["sm"]]), max_cycles=5_000_000)
     assert result.warp_instructions == int(row["warp_insts"])
     assert result.cycles > result.config.launch.kernel_cycles
     assert all(value >= 0 for value, _, _ in result.values().values())
 
 
 def cycles_of(folder: Path) -> int:
-    return simulate_trace(open_any(next(folder.glob("*.traceg.xz"))), gpu("h100_pcie")).cycles
+    return simulate_trace(open_one(next(folder.glob("*.traceg.xz"))), gpu("h100_pcie")).cycles
 
 
 def test_ffma_chain_of_h100_takes_529_cycles_per_turn(shared_data):

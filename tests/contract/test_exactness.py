@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sim.gpu import quantum_cycles
+from sim.stats import Counter, Stall
 from tests.contract.kernels import KERNELS
 from tests.probe.harness import SMALL, config_of, run, stats
 
@@ -21,8 +22,8 @@ def assert_same(a, b, what):
     ours, theirs = stats(a), stats(b)
     different = [key for key in ours if ours[key] != theirs[key]]
     assert not different, f"{what}: {', '.join(different)} differ; cycles {ours['cycles']} and {theirs['cycles']}"
-    assert np.array_equal(np.sort(a.log, order=["cycle", "sm", "warp", "kind", "stream"]),
-                          np.sort(b.log, order=["cycle", "sm", "warp", "kind", "stream"])), f"{what}: stage times differ"  # fmt: skip
+    order = ["cycle", "sm", "warp", "kind", "stream"]
+    assert np.array_equal(np.sort(a.log, order=order), np.sort(b.log, order=order)), f"{what}: stage times differ"
 
 
 @pytest.mark.parametrize("gpu", GPUS)
@@ -82,13 +83,9 @@ def test_every_counter_is_moved_by_some_kernel():
     """A counter that nothing increments is a hole in the model or in these kernels."""
     total = sum(simulate(name).result.sm_counters.sum(axis=0) for name in KERNELS)
     tight = simulate("memory", settings=("l1d.mshrs=32",)).result.sm_counters.sum(axis=0)
-    from sim.stats import Counter
-
     assert [c.name for c in Counter if total[c] + tight[c] == 0] == []
 
 
 def test_every_stall_reason_is_charged_by_some_kernel():
-    from sim.stats import Stall
-
     total = sum(simulate(name).result.sm_stalls.sum(axis=(0, 1)) for name in KERNELS)
     assert [s.name for s in Stall if total[s] == 0] == []

@@ -33,7 +33,12 @@ def tiny():
 def test_plain_python_gives_the_counters_of_compiled_code():
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", SCRIPT],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == tiny()

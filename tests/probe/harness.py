@@ -100,9 +100,13 @@ class MemoryTrace:
     streams: Callable[[int, int], Sequence[int]]  # (block, warp) -> static instructions in order
     ops: Sequence[Op]
     chunk_blocks: int = 1 << 30
+    given: Sequence[BlockStreams] = ()  # instead of chunks made from `streams`
     move: Callable[[int, int, int], int] = lambda block, warp, turn: 0
 
     def blocks(self) -> Iterator[BlockStreams]:
+        yield from self.given
+        if self.given:
+            return
         total, warps = self.launch.blocks, self.launch.warps_per_block
         for first in range(0, total, self.chunk_blocks):
             starts, index, masks, access = [0], [], [], []
@@ -235,11 +239,16 @@ def run(
     if not isinstance(trace, MemoryTrace):
         trace = kernel(trace, **options)
     machine = Machine(
-        trace, config_of((*SMALL, *fetch, *settings), gpu), quantum=quantum, every_cycle=every_cycle, log_entries=1 << 16
+        trace,
+        config_of((*SMALL, *fetch, *settings), gpu),
+        quantum=quantum,
+        every_cycle=every_cycle,
+        log_entries=1 << 16,
     )
     machine.run(max_cycles)
     result = machine.result()
     result.check()
+    assert (result.sm_stalls >= 0).all(), "negative cycles in the stall account"
     if check_end:
         assert_at_rest(machine)
     entries = int(machine.log_count[0])
@@ -295,7 +304,7 @@ def assert_at_rest(machine: Machine) -> None:
 
 
 def _free_list(first: int, following: np.ndarray) -> int:
-    """Length of a free list; instruction prefetches may outlive the kernel, so callers decide what is too few."""
+    """Length of a free list."""
     length, node = 0, int(first)
     while node >= 0 and length <= len(following):
         length, node = length + 1, int(following[node])
@@ -304,9 +313,7 @@ def _free_list(first: int, following: np.ndarray) -> int:
 
 def stats(probe: Probe) -> dict[str, Any]:
     """Everything a run counts, for comparisons."""
-    result = probe.result if isinstance(probe, Probe) else probe
-    fields = {
-        f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.compare and f.name != "launch"
-    }
-    return {**fields, "sm_counters": result.sm_counters.tolist(), "sm_stalls": result.sm_stalls.tolist(), "config": 0}
-
+    result = probe.result
+    names = [f.name for f in dataclasses.fields(result) if f.compare and f.name not in ("launch", "config")]
+    values = {name: getattr(result, name) for name in names}
+    return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}

@@ -55,7 +55,10 @@ def test_two_barriers_of_a_block_are_independent():
 
 def test_arrive_does_not_wait():
     """BAR.ARV counts a warp without holding it; the other is released by it."""
-    ops = [op("BAR.ARV", stall=2, barrier=1, barrier_threads=64), op("BAR.SYNC", stall=2, barrier=1, barrier_threads=64)]
+    ops = [
+        op("BAR.ARV", stall=2, barrier=1, barrier_threads=64),
+        op("BAR.SYNC", stall=2, barrier=1, barrier_threads=64),
+    ]
     probe = run(kernel([*ops, NOP, exit_()], warps=2, streams=lambda b, w: [0, 2, 3] if w else [1, 2, 3]))
     assert probe.issue(1)[1] == 3, "the refill after the jump over BAR.SYNC, no barrier"
     assert probe.issue(0)[1] >= probe.machine.config.barrier.sync_release_cycles
@@ -109,3 +112,10 @@ def test_exit_without_outstanding_work_ends_two_cycles_later():
 def test_empty_kernel_of_an_empty_stream_ends():
     probe = run(kernel([exit_()], warps=3, streams=lambda b, w: [] if w else [0]))
     assert probe.result.warp_instructions == 1
+
+
+def test_barrier_with_its_count_in_a_register_waits_for_the_block():
+    """Such a count is no part of a trace (barrier_threads = -1): all warps of the block are waited for."""
+    bar = op("BAR.SYNC", stall=2, barrier=1, barrier_threads=-1)
+    probe = run(kernel([SLOW, bar, NOP, exit_()], warps=2, streams=lambda b, w: [0, 0, 1, 2, 3] if w else [1, 2, 3]))
+    assert probe.issue(0)[1] == probe.issue(1)[3]

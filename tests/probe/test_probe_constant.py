@@ -28,7 +28,7 @@ def test_load_constant_does_not_warm_the_operand_cache():
     """LDC and c[][] operands have different L0 caches; the second still pays the way to the L1.5."""
     ldc = op("LDC", [8], stall=2, write=0, at=(64, 0))
     gaps = run(warmed(ldc, op("NOP", wait=[0]), operand(64), op("NOP"))).gaps()
-    assert gaps[4 - 1] == 1 + L15_HIT - 0
+    assert gaps[3] == 1 + L15_HIT
 
 
 def test_constant_miss_is_charged_to_imc():
@@ -40,9 +40,18 @@ def test_constant_miss_is_charged_to_imc():
 
 def test_scheduler_holds_four_cycles_for_its_greedy_warp():
     """W1 (younger, greedy) misses at its second instruction; W0 is ready but gets the port only after four cycles."""
-    ops = [operand(0), op("NOP", stall=11), op("BAR.SYNC", stall=2), op("NOP"), operand(64), op("NOP"), exit_(), exit_()]
+    ops = [
+        operand(0),
+        op("NOP", stall=11),
+        op("BAR.SYNC", stall=2),
+        op("NOP"),
+        operand(64),
+        op("NOP"),
+        exit_(),
+        exit_(),
+    ]
     # W1 fills the L1.5 and arrives last, so it is the greedy warp
-    streams = {0: [2, *[5] * 1, 6], 4: [0, 1, 2, 3, 4, 5, 6]}
+    streams = {0: [2, 5, 6], 4: [0, 1, 2, 3, 4, 5, 6]}
     probe = run(kernel(ops, warps=5, streams=lambda b, w: streams.get(w, [7])))
     w0, w1 = probe.issue(0), probe.issue(4)
     missed_at = w1[3] + 1
@@ -64,7 +73,9 @@ def test_miss_of_a_warp_that_is_not_greedy_holds_nothing():
     streams = {0: [0, 1, 2, 3, 3, 3, 3, 5], 4: [2, 4, 5]}
     probe = run(kernel(code, warps=5, streams=lambda b, w: streams.get(w, [6])))
     w0 = probe.issue(0)
-    assert [b - a for a, b in zip(w0[3:6], w0[4:7], strict=True)] == [3, 3, 3], "stall 2 and the refill of a branch to itself"
+    assert [b - a for a, b in zip(w0[3:6], w0[4:7], strict=True)] == [3, 3, 3], (
+        "stall 2 and the refill of a branch to itself"
+    )
 
 
 def test_two_warps_that_miss_one_line_ask_once():

@@ -18,7 +18,7 @@ def impatient(monkeypatch):
 def failure(ops, config=CONFIG, kind=SimulationError, **options):
     machine = Machine(kernel(ops, **options), config)
     with pytest.raises(kind) as caught:
-        machine.run(options.pop("max_cycles", None))
+        machine.run()
     return str(caught.value)
 
 
@@ -31,8 +31,7 @@ def test_barrier_that_never_fills_is_reported_with_its_number():
 
 def test_counter_that_never_falls_is_named():
     machine = Machine(kernel([op("MEMBAR.SC.SYS"), op("FADD", [9], [8], wait=[4]), exit_()]), CONFIG)
-    machine._load_blocks()
-    sim.gpu.run_gpu(*machine._arguments(1))
+    machine.step()
     warp = machine.sms[0]["sub"][0]["warp"][0]
     warp["counter"][4], warp["waiting"] = 1, 1 << 4  # as if a completion were lost
     with pytest.raises(SimulationError, match="pc 0x10 FADD: waits for SB4 = 1"):
@@ -41,8 +40,7 @@ def test_counter_that_never_falls_is_named():
 
 def test_lost_reply_is_reported_as_outstanding_work():
     machine = Machine(kernel([op("MEMBAR.SC.SYS"), exit_()]), CONFIG)
-    machine._load_blocks()
-    sim.gpu.run_gpu(*machine._arguments(1))
+    machine.step()
     machine.sms[0]["sub"][0]["warp"][0]["stores"] = 1
     with pytest.raises(SimulationError, match="has issued everything; 0 loads and 1 stores outstanding"):
         machine.run()
@@ -76,7 +74,7 @@ def test_quantum_beyond_the_lookahead_is_refused():
 def test_trace_that_ends_early_is_refused():
     trace = kernel([exit_()], blocks=8)
     chunk = next(iter(kernel([exit_()], blocks=3).blocks()))
-    trace.blocks = lambda: iter([chunk])
+    trace.given = [chunk]
     with pytest.raises(SubcoreError, match="ends after block 3 of 8"):
         Machine(trace, CONFIG).run()
 
@@ -84,7 +82,7 @@ def test_trace_that_ends_early_is_refused():
 def test_chunk_out_of_order_is_refused():
     trace = kernel([exit_()], blocks=4)
     chunks = list(kernel([exit_()], blocks=4, chunk_blocks=2).blocks())
-    trace.blocks = lambda: iter(chunks[::-1])
+    trace.given = chunks[::-1]
     with pytest.raises(SubcoreError, match="block 0"):
         Machine(trace, CONFIG).run()
 

@@ -1,12 +1,14 @@
 """Coalescing and the L1 data cache: lines, sectors, hits, merges, replacement, limits, stores, atomics."""
 
+from typing import Any
+
 import pytest
 
 from sim.state import LogKind
 from sim.stats import Counter, Stall
 from tests.probe.harness import GLOBAL_BASE, exit_, kernel, op, run
 
-WAIT = dict(stall=2, write=0)
+WAIT: dict[str, Any] = {"stall": 2, "write": 0}
 
 
 def load(at, suffix="", **options):
@@ -71,7 +73,15 @@ def test_l2_hit_latency_is_that_of_the_interconnect_and_the_slice():
     """A second SM-local miss to a line that the L2 holds: L1 hit time + request + L2 + reply."""
     far = GLOBAL_BASE + (1 << 20)
     evict = [load((far + 4096 * i, 128), write=1) for i in range(40)]
-    ops = [load((GLOBAL_BASE, 4)), wait(), *evict, op("NOP", wait=[1], stall=2), load((GLOBAL_BASE, 4)), wait(), exit_()]
+    ops = [
+        load((GLOBAL_BASE, 4)),
+        wait(),
+        *evict,
+        op("NOP", wait=[1], stall=2),
+        load((GLOBAL_BASE, 4)),
+        wait(),
+        exit_(),
+    ]
     probe = run(ops)
     knobs = probe.machine.config
     on_the_way = knobs.interconnect.request_cycles + knobs.l2.access_cycles + knobs.interconnect.reply_cycles
@@ -94,7 +104,7 @@ def test_least_recently_used_line_is_replaced():
     # six-bit counters: at most 63 loads may be outstanding on one of them
     for i in range(0, 256, 32):
         ops[i].record["wait_mask"] = 1
-    probe = run(ops)
+    probe = run(ops, "sm.shared_reserved_bytes_per_block=0")  # no carve-out
     assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS") == (260, 2), "lines[0] twice; lines[1] was replaced"
 
 
@@ -103,6 +113,7 @@ def test_carve_out_of_shared_memory_leaves_fewer_ways():
     turn = [load([a], mask=1, stall=4) for a in lines]
     for i in range(0, len(turn), 32):
         turn[i].record["wait_mask"] = 1
+
     def hits(shared):
         twice = kernel([*turn, wait(), exit_()], streams=lambda b, w: [*range(131), *range(131), 131],
                        shared_bytes=shared)  # fmt: skip
@@ -122,6 +133,7 @@ def test_outstanding_sector_limit_stalls_the_tag_stage():
 
 def test_tag_stage_takes_four_lines_per_cycle():
     """32 lines: the last tag is looked up seven cycles after the first, so its data come later."""
+
     def done(tags):
         ops = [load((GLOBAL_BASE, 128)), wait(), load((GLOBAL_BASE, 128)), wait(), exit_()]
         return run(ops, f"l1d.tags_per_cycle={tags}").gaps()[2]
@@ -183,3 +195,18 @@ def test_miss_is_charged_to_the_long_scoreboard():
 def test_two_sms_do_not_share_an_l1():
     probe = run(kernel([load((GLOBAL_BASE, 4)), wait(), exit_()], blocks=2))
     assert counts(probe, "L1_SECTOR_HITS", "REQUESTS_SENT") == (0, 2)
+
+
+def test_merge_limit_stalls_the_tag_stage():
+    ops = [load((GLOBAL_BASE, 4), write=i) for i in range(3)]
+    free, limited = (run([*ops, exit_(wait=[0, 1, 2])], f"l1d.mshr_merges={n}") for n in (48, 1))
+    assert free.count(Counter.L1_STALL_CYCLES) == 0 < limited.count(Counter.L1_STALL_CYCLES)
+    assert counts(limited, "L1_SECTORS", "REQUESTS_SENT") == (12, 1), "what had to wait finds the line filled"
+
+
+def test_overlapping_lanes_do_not_fill_a_sector():
+    """Eight lanes write 32 bytes in all, but two of them the same word: one word of the sector stays unwritten."""
+    lanes = [GLOBAL_BASE + a for a in (0, 0, 4, 8, 12, 16, 20, 24)]
+    store = op("STG.E", [], [2, 6], stall=2, read=1, at=lanes, mask=0xFF)
+    probe = run([store, op("NOP", wait=[1]), load((GLOBAL_BASE, 0)), wait(), exit_()])
+    assert probe.count(Counter.L1_SECTOR_HITS) == 0

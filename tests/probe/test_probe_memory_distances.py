@@ -1,10 +1,12 @@
 """Issue pattern and latencies of the memory pipeline: MICRO 2025, Tables 1 and 2, every row."""
 
+from typing import Any
+
 import pytest
 
 from sim.state import LogKind
 from sim.stats import Stall
-from tests.probe.harness import GLOBAL_BASE, exit_, op, run
+from tests.probe.harness import GLOBAL_BASE, Op, exit_, op, run
 
 HERE = (GLOBAL_BASE, 4)
 # Cycle of the i-th of 10 independent loads, the first at 0; one row per active sub-core.
@@ -28,7 +30,7 @@ def test_full_queue_is_charged_to_the_memory_throttle():
     assert probe.stalled(Stall.MIO_THROTTLE) == 6 + 3, "cycles 5-10 before the sixth load, 12-14 before EXIT"
 
 
-def access(kind, bits, address, counter):
+def access(kind: str, bits: int, address: str, counter: dict[str, Any]) -> Op:
     """An access of one warp with the regular or uniform address that the row names."""
     suffix = {32: "", 64: ".64", 128: ".128"}[bits]
     pair = kind in ("LDG", "STG")
@@ -40,7 +42,7 @@ def access(kind, bits, address, counter):
     at = places.get(kind, (0, bits // 8))
     if kind in ("STG", "STS"):
         # a uniform address is no register operand: the data are the only source
-        uniform = {} if pointer else {"address_registers": 0, "flags": 0}
+        uniform: dict[str, Any] = {} if pointer else {"address_registers": 0, "flags": 0}
         return op(opcode, [], [*pointer, 20], stall=2, at=at, **uniform, **counter)
     if kind == "LDC":
         counter = {**counter, "address_registers": len(pointer)}

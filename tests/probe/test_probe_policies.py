@@ -46,7 +46,8 @@ def independent(count=LENGTH, second=None):
 
 def without_exit(stretches):
     """EXIT takes a cycle of its own between the blocks of the figure: drop it from the time axis."""
-    shift, out, previous_end = 0, [], 0
+    out: list[tuple[str, int, int]] = []
+    shift = previous_end = 0
     for warp, first, end in stretches:
         if first - previous_end == 1 and out and done(out, out[-1][0]) == LENGTH:
             shift += 1

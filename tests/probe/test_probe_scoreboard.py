@@ -61,9 +61,7 @@ def test_independent_instructions_issue_back_to_back():
 
 
 def test_load_result_blocks_its_reader_until_it_is_written():
-    probe = run(
-        kernel([op("LDG.E", [8], [2], at=HERE), op("NOP"), op("FADD", [9], [8]), exit_()], control_bits=False)
-    )
+    probe = run(kernel([op("LDG.E", [8], [2], at=HERE), op("NOP"), op("FADD", [9], [8]), exit_()], control_bits=False))
     assert probe.issue()[2] == probe.stage(LogKind.DONE)[0]
     assert probe.stalled(Stall.LONG_SCOREBOARD) > 100
 

@@ -17,7 +17,9 @@ def load(at, suffix="", mask=0xFFFFFFFF):
     return op(f"LDS{suffix}", [8], [2], stall=2, write=0, at=at, mask=mask)
 
 
-@pytest.mark.parametrize(("stride", "count"), [(4, 1), (8, 2), (16, 4), (32, 8), (64, 16), (128, 32), (132, 1), (12, 1)])
+@pytest.mark.parametrize(
+    ("stride", "count"), [(4, 1), (8, 2), (16, 4), (32, 8), (64, 16), (128, 32), (132, 1), (12, 1)]
+)
 def test_stride_conflicts_of_32_bit_loads(stride, count):
     wavefronts, conflicts, gap = passes(load((0, stride)), 8192)
     assert (wavefronts, conflicts, gap) == (count, count - 1, 24 + count - 1)
@@ -65,7 +67,9 @@ def test_atomics_on_one_word_add_their_lanes_one_after_the_other(lanes):
     add = op("ATOMS.ADD", [8], [2, 4], stall=2, write=0, at=[0] * lanes, mask=(1 << lanes) - 1)
     probe = run([add, exit_(wait=[0])], shared_bytes=512)
     knobs = probe.machine.config
-    assert probe.gaps()[0] == knobs.memory_unit.shared_atomic[1] + (lanes - 1) * knobs.shared_memory.atomic_cycles_per_lane
+    assert (
+        probe.gaps()[0] == knobs.memory_unit.shared_atomic[1] + (lanes - 1) * knobs.shared_memory.atomic_cycles_per_lane
+    )
 
 
 def test_atomics_on_different_words_do_not_collide():

@@ -54,7 +54,7 @@ def test_wide_multiply_keeps_the_issue_port_for_one_cycle():
 
 
 def test_sfu_takes_one_every_eight_cycles_behind_one_latch():
-    """First starts at once, second waits in the latch, third in control: then one per 8 cycles (16 per clock and SM)."""
+    """First starts at once, second waits in the latch, third in control: then one per 8 cycles."""
     ops = [op("MUFU.RCP", [20 + 2 * i], [9]) for i in range(6)]
     assert run([*ops, exit_()]).gaps()[:5] == [1, 1, 8, 8, 8]
 

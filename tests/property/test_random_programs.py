@@ -1,5 +1,7 @@
 """Random programs with balanced control bits: they end, their account balances, skipping is exact, bounds hold."""
 
+from typing import Any
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,9 +27,9 @@ def address(draw, opcode):
 
 
 @st.composite
-def instruction(draw, wide_window=True):
+def instruction(draw):
     """One instruction. Whatever raises a counter may be waited for by anybody: completion always lowers it again."""
-    control = {
+    control: dict[str, Any] = {
         "stall": draw(st.integers(0, 11)),
         "yields": draw(st.booleans()),
         "wait": draw(st.lists(counter, max_size=2, unique=True)),
@@ -48,7 +50,9 @@ def instruction(draw, wide_window=True):
         return op(opcode, [draw(register)], sources[:2], write=write, read=draw(st.sampled_from([7, 0, 5])), **control)
     if kind < 8:
         opcode = draw(st.sampled_from(LOADS))
-        return op(opcode, [draw(register)], sources[:2], write=write, mask=draw(mask), at=draw(address(opcode)), **control)
+        return op(
+            opcode, [draw(register)], sources[:2], write=write, mask=draw(mask), at=draw(address(opcode)), **control
+        )
     if kind == 8:
         opcode = draw(st.sampled_from(STORES))
         return op(opcode, [], [*sources, 8][:2], read=write, mask=draw(mask), at=draw(address(opcode)), **control)
@@ -63,9 +67,9 @@ def instruction(draw, wide_window=True):
 
 
 @st.composite
-def program(draw, instructions=instruction()):
+def program(draw):
     """A kernel: straight code, a loop over a part of it, the same path for all warps of a block."""
-    body = draw(st.lists(instructions, min_size=1, max_size=14))
+    body = draw(st.lists(instruction(), min_size=1, max_size=14))
     drain = op("NOP", wait=[0, 1, 2, 3, 4, 5], stall=4)
     ops = [*body, drain, op("BRA", stall=5), exit_()]
     end = len(body)
@@ -85,7 +89,9 @@ def program(draw, instructions=instruction()):
     )
 
 
-COMMON = dict(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+COMMON: dict[str, Any] = dict(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def stall_bound(trace: MemoryTrace) -> int:
@@ -130,7 +136,10 @@ def test_longer_stall_never_ends_a_chain_sooner(chain, data):
     at = data.draw(st.integers(0, len(chain) - 1))
 
     def cycles(extra):
-        ops = [op("FADD", [8], [8], stall=max(2, s) + (extra if i == at else 0), yields=True) for i, (s, _) in enumerate(chain)]
+        ops = [
+            op("FADD", [8], [8], stall=max(2, s) + (extra if i == at else 0), yields=True)
+            for i, (s, _) in enumerate(chain)
+        ]
         return run([*ops, exit_()]).result.kernel_cycles
 
     assert cycles(1) == cycles(0) + 1

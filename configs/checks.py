@@ -44,7 +44,7 @@ def cross_checks(c: Config) -> list[str]:
     )
 
     cache("the L0 instruction cache", "fetch.l0_bytes", f.l0_bytes, f.line_bytes * f.l0_ways)
-    cache("the L1 instruction cache", "fetch.l1_bytes", f.l1_bytes, f.line_bytes * f.l1_ways)
+    cache("the L1 instruction cache", "fetch.l1_bytes", f.l1_bytes, f.l1_line_bytes * f.l1_ways)
     need(
         c.registers.read_window_wide_cycles >= c.registers.read_window_cycles,
         f"registers.read_window_wide_cycles = {c.registers.read_window_wide_cycles} must not be below "

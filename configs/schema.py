@@ -137,6 +137,8 @@ class Fetch:
     l0_mshrs: int = count("outstanding lines of one L0", hi=256)
     l1_bytes: int = count("instruction cache of the SM, behind the four L0", BYTES)
     l1_ways: int = count("associativity of the L1 instruction cache")
+    l1_line_bytes: int = count("line of the L1 instruction cache, fetched whole from the L2", BYTES, power_of_two=True)
+    l1_fill_cycles: int = count("a line from the L2 occupies the L1 instruction cache", CYCLES, hi=256)
     l0_to_l1_cycles: int = knob("L0 -> L1, one way", CYCLES)
     l1_to_l0_cycles: int = knob("L1 -> L0, one way", CYCLES)
     l1_access_cycles: int = knob("tag and data access of the L1", CYCLES)

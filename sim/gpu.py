@@ -142,7 +142,7 @@ class Machine:
         self.grid = np.zeros(1, GRID)
         self.kernel_seconds = 0.0
         self._reset_grid()
-        if config.l2.warm and not config.fetch.perfect:
+        if config.l2.warm:
             self._warm_code()
 
     def _reset_grid(self) -> None:
@@ -166,7 +166,9 @@ class Machine:
         numbers = np.unique(self.code.op["constant_line"])
         line_of = getattr(l15_line, "py_func", l15_line)  # NUMBA_DISABLE_JIT leaves the plain function
         constants = np.array([line_of(self.cfg, n) for n in numbers if n >= 0], np.int64)
-        lines = np.concatenate([code, CODE_BASE + np.unique(constants) * LINE_BYTES])
+        touched = np.concatenate([code, CODE_BASE + np.unique(constants) * LINE_BYTES])
+        whole = self.config.fetch.l1_line_bytes
+        lines = (np.unique(touched // whole * whole)[:, None] + np.arange(0, whole, LINE_BYTES)).ravel()
         warm_l2(self.memory, self.cfg, lines, len(lines))
 
     @property

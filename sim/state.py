@@ -57,7 +57,7 @@ class Event(IntEnum):
     BARRIER_RELEASE = 5  # a = block slot, b = barrier
     SCOREBOARD_READ = 6  # a = warp id, b = instruction: its sources have been read
     REPLY = 7  # a = tag, b = sector mask
-    WAKE = 8  # a = sub-core
+    L1I_FILL = 8  # a = miss entry
 
 
 class Reply(IntEnum):
@@ -132,7 +132,6 @@ WARP = record_dtype(
     [
         ("active", "i1"),  # 0 free, 1 running, 2 every instruction issued, waits for its memory accesses
         ("block", "i2"),
-        ("block_warp", "i2"),
         ("launched", "i8"),  # launch sequence number: higher is younger
         ("stream_at", "i8"),  # next dynamic instruction to issue
         ("stream_end", "i8"),
@@ -181,6 +180,7 @@ SUBCORE = record_dtype(
         ("order", "i1", (WARPS_PER_SUBCORE,)),  # resident warps, youngest first
         ("resident", "i4"),
         ("greedy", "i4"),  # warp issued last, NONE = none
+        ("last_slot", "i4"),  # its slot; kept when the warp has ended (LRR goes on behind it)
         ("finishing", "i4"),  # warps with active = 2
         ("hold_until", "i8"),  # constant miss of the greedy warp: nothing issues
         ("held_for", "i8"),  # dynamic instruction that the scheduler has held for already
@@ -344,6 +344,8 @@ SM = record_dtype(
         ("l1i_line", "i4", (L1I_LINES,)),
         ("l1i_used_at", "i8", (L1I_LINES,)),
         ("l1i_miss_line", "i4", (L1I_MISSES,)),
+        ("l1i_miss_left", "i4", (L1I_MISSES,)),  # 128 B parts of the line still to come
+        ("l1i_fill_free_at", "i8"),
         ("l1i_misses", "i4"),
         ("variable_line", "i4", (VARIABLE_CONSTANT_LINES,)),
         ("variable_used_at", "i8", (VARIABLE_CONSTANT_LINES,)),
@@ -352,7 +354,6 @@ SM = record_dtype(
         ("wheel", "i4", (2, WHEEL)),
         ("wheel_tail", "i4", (2, WHEEL)),
         ("wheel_busy", "i8", (2, WHEEL // 32)),  # 32 slots per word
-        ("events", "i4"),
         ("next_event_at", "i8"),
         ("event_at", "i8", (EVENTS,)),
         ("event_kind", "i1", (EVENTS,)),
@@ -452,6 +453,7 @@ def new_sms(count: int, l1_lines_per_set: int) -> np.ndarray:
     sub = sms["sub"]
     for name in (
         "greedy",
+        "last_slot",
         "raise_warp",
         "held_for",
         "reuse",

@@ -24,6 +24,7 @@ from sim.stats import Counter
 
 _L1I_ACCESS = int(Event.L1I_ACCESS)
 _L0_FILL = int(Event.L0_FILL)
+_L1I_FILL = int(Event.L1I_FILL)
 _FETCH_TABLE = int(Fault.FETCH_TABLE)
 _DEMAND = int(FetchKind.DEMAND)
 _PREFETCH = int(FetchKind.PREFETCH)
@@ -214,14 +215,20 @@ def send_fetch(sm, s, cfg, kind, line, key, now):
 
 @stage
 def l1i_sets(cfg):
-    return max(1, cfg.fetch.l1_bytes // cfg.fetch.line_bytes // cfg.fetch.l1_ways)
+    return max(1, cfg.fetch.l1_bytes // cfg.fetch.l1_line_bytes // cfg.fetch.l1_ways)
+
+
+@stage
+def l1i_line_of(cfg, key):
+    """Line of the L1 that holds an L0 line: the L1 has longer lines."""
+    return key * cfg.fetch.line_bytes // cfg.fetch.l1_line_bytes
 
 
 @routine
 def access_l1i(sm, cfg, index, now):
     """A request reaches the L1. Returns the miss entry to send to the L2, or -1."""
     entry = sm.fetch[index]
-    line = entry.key
+    line = l1i_line_of(cfg, entry.key)
     sm.counter[_L1I_REQUESTS] += 1
     if find_tag(sm.l1i_line, sm.l1i_used_at, l1i_sets(cfg), cfg.fetch.l1_ways, line, now) >= 0:
         reply_fetch(sm, cfg, index, now)
@@ -239,6 +246,7 @@ def access_l1i(sm, cfg, index, now):
         return NONE
     sm.counter[_L1I_MISSES] += 1
     sm.l1i_miss_line[free] = line
+    sm.l1i_miss_left[free] = cfg.fetch.l1_line_bytes // cfg.fetch.line_bytes
     sm.l1i_misses += 1
     return free
 
@@ -253,15 +261,25 @@ def reply_fetch(sm, cfg, index, now):
 
 
 @routine
+def receive_l1i(sm, cfg, miss, now):
+    """A part of a missed line arrives from the L2; complete lines are taken in one after the other."""
+    sm.l1i_miss_left[miss] -= 1
+    if sm.l1i_miss_left[miss] == 0:
+        at = max(now, sm.l1i_fill_free_at)
+        sm.l1i_fill_free_at = at + cfg.fetch.l1_fill_cycles
+        push_event(sm, INTERNAL, now, at + 1, _L1I_FILL, miss, 0)
+
+
+@routine
 def fill_l1i(sm, cfg, miss, now):
-    """The L2 answered a miss of the L1 instruction cache: store the line and answer every request that waits for it."""
+    """A missed line of the L1 instruction cache is complete: store it and answer every request that waits for it."""
     line = sm.l1i_miss_line[miss]
     sm.l1i_miss_line[miss] = NONE
     sm.l1i_misses -= 1
     fill_tag(sm.l1i_line, sm.l1i_used_at, l1i_sets(cfg), cfg.fetch.l1_ways, line, now)
     for index in range(FETCHES):
         entry = sm.fetch[index]
-        if entry.used and entry.waits and entry.key == line:
+        if entry.used and entry.waits and l1i_line_of(cfg, entry.key) == line:
             entry.waits = 0
             reply_fetch(sm, cfg, index, now)
 

@@ -16,11 +16,9 @@ from sim.memory.state import RequestKind
 from sim.state import L1_BUCKETS, NEVER, NONE, Event, Fault, Reply
 from sim.stats import Counter
 
-_LOAD = int(Access.LOAD)
 _STORE = int(Access.STORE)
 _ATOMIC = int(Access.ATOMIC)
 _REDUCTION = int(Access.REDUCTION)
-_COPY = int(Access.ASYNC_COPY)
 _STRONG_GPU = int(CacheHint.STRONG_GPU)
 _BYPASS = int(CacheHint.BYPASS_L1)
 _MEMORY_DONE = int(Event.MEMORY_DONE)

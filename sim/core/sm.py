@@ -16,7 +16,7 @@ from sim.core.dependence import (
 )
 from sim.core.events import INTERNAL, REPLIES, find_next_event, pop_event, push_event
 from sim.core.execute import control
-from sim.core.fetch import CONSTANT_LINES, access_l1i, fetch, fill_l0_request, fill_l1i
+from sim.core.fetch import CONSTANT_LINES, access_l1i, fetch, fill_l0_request, fill_l1i, receive_l1i
 from sim.core.issue import issue
 from sim.core.l1 import fill_sectors, receive_sectors, send_request, tag_stage
 from sim.core.memory_unit import accept, memory_done
@@ -41,12 +41,12 @@ from sim.stats import Counter, Stall
 _COUNTER = int(Event.COUNTER)
 _L1I_ACCESS = int(Event.L1I_ACCESS)
 _L0_FILL = int(Event.L0_FILL)
+_L1I_FILL = int(Event.L1I_FILL)
 _MEMORY_DONE = int(Event.MEMORY_DONE)
 _UNIT_DONE = int(Event.UNIT_DONE)
 _BARRIER_RELEASE = int(Event.BARRIER_RELEASE)
 _SCOREBOARD_READ = int(Event.SCOREBOARD_READ)
 _FIXED_CONSTANT = int(FetchKind.FIXED_CONSTANT)
-_VARIABLE_CONSTANT = int(FetchKind.VARIABLE_CONSTANT)
 _LINE = int(Reply.LINE)
 _PENDING = int(Reply.PENDING)
 _STORE = int(Reply.STORE)
@@ -60,7 +60,7 @@ _ACTIVE_CYCLES = int(Counter.ACTIVE_CYCLES)
 _WARP_CYCLES = int(Counter.WARP_CYCLES)
 _WARPS = int(Counter.WARPS)
 _REPLIES = int(Counter.REPLIES_RECEIVED)
-CODE_BASE = 1 << 44  # device address of the kernel's run, apart from any data
+CODE_BASE = 1 << 44  # device address of the kernel's code, apart from any data
 _NO_COUNTER = 7
 _COPY_GROUPS = int(Fault.COPY_GROUPS)
 
@@ -168,10 +168,14 @@ def run_events(sm, cfg, run, now):
         elif kind == _L1I_ACCESS:
             miss = access_l1i(sm, cfg, a, now)
             if miss >= 0:
-                number = sm.l1i_miss_line[miss]
-                request = _CONSTANT_READ if number >= CONSTANT_LINES else _INSTRUCTION_READ
-                line = CODE_BASE + number * cfg.fetch.line_bytes
-                send_request(sm, run, now, request, line, 15, 0, 0, _INSTRUCTION << 24 | miss)
+                address = sm.l1i_miss_line[miss] * cfg.fetch.l1_line_bytes
+                is_constant = address >= CONSTANT_LINES * cfg.fetch.line_bytes
+                request = _CONSTANT_READ if is_constant else _INSTRUCTION_READ
+                for part in range(sm.l1i_miss_left[miss]):
+                    line = CODE_BASE + address + part * cfg.fetch.line_bytes
+                    send_request(sm, run, now, request, line, 15, 0, 0, _INSTRUCTION << 24 | miss)
+        elif kind == _L1I_FILL:
+            fill_l1i(sm, cfg, a, now)
         elif kind == _L0_FILL:
             receive_fetch(sm, cfg, run, a, now)
         elif kind == _SCOREBOARD_READ:
@@ -250,7 +254,7 @@ def receive_reply(sm, cfg, tag, sectors, now):
         check_memory_barrier(warp, now)
         sub.wake_at = min(sub.wake_at, now)
     elif kind == _INSTRUCTION:
-        fill_l1i(sm, cfg, value, now)
+        receive_l1i(sm, cfg, value, now)
 
 
 @routine

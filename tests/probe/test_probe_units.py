@@ -18,7 +18,7 @@ def chain(opcode, count=8, sources=(9,)):
         ("rtx_a6000", "FFMA", 1),  # 128 FP32 results per clock and SM: two pipes
         ("rtx_a6000", "IMAD", 2),
         ("rtx_a6000", "IADD3", 2),
-        ("rtx_a6000", "HADD2", 1),
+        ("rtx_a6000", "HADD2", 2),
         ("rtx_a6000", "UIADD3", 2),
         ("rtx_a6000", "NOP", 1),
         ("a100", "FFMA", 2),

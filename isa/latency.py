@@ -66,6 +66,7 @@ class ConsumerClass(IntEnum):
     UNIFORM_MOVE = 19
     UNIFORM_LOAD = 20  # ULDC, bindless constant address
     CONSTANT_ADDRESS = 21
+    IMMA = 22  # IMMA, BMMA: as MMA but on sm_75
 
 
 _P, _C = ProducerClass, ConsumerClass
@@ -90,11 +91,11 @@ _REGISTER_SM80 = {
 }
 # NAK sm75 (Turing). To AGU: 8, the least that compiled code waits; the sheet has 6. For sm_60 to sm_72 too (guess).
 _REGISTER_SM75 = {
-    _P.ALU: (4, 5, 5, 3, 6, 6, 6, 8, 6, 8),
-    _P.DISP64: (6, 6, 6, 4, 6, 6, 6, 8, 6, 8),
-    _P.FMA: (5, 4, 4, 2, 6, 6, 6, 8, 6, 8),
-    _P.WIDE_LOW: (3, 2, 4, 2, 6, 6, 6, 8, 6, 8),
-    _P.WIDE_HIGH: (5, 4, 6, 2, 6, 6, 6, 8, 6, 8),
+    _P.ALU: (4, 5, 5, 3, 6, 6, 6, 6, 6, 8),
+    _P.DISP64: (6, 6, 6, 4, 6, 6, 6, 6, 6, 8),
+    _P.FMA: (5, 4, 4, 2, 6, 6, 6, 6, 6, 8),
+    _P.WIDE_LOW: (3, 2, 4, 2, 6, 6, 6, 6, 6, 8),
+    _P.WIDE_HIGH: (5, 4, 6, 2, 6, 6, 6, 6, 6, 8),
     _P.FP64: (9, 9, 9, 7, 9, 8, 9, 9, 9, 9),
     _P.FP16: (8, 8, 8, 6, 6, 8, 8, 8, 8, 8),
     _P.HFMA2_MMA: (8, 8, 8, 6, 6, 8, 8, 8, 8, 8),  # no such instruction
@@ -154,7 +155,7 @@ _UNIFORM_PREDICATE = {
     _P.UNIFORM_MOVE: (1, 1, 5, 2, 5),
 }
 _COUPLED = (_C.ALU, _C.FMA, _C.WIDE_AB, _C.WIDE_C, _C.WIDE_C_HIGH, _C.FP16, _C.HFMA2_MMA, _C.FP64, _C.CLMAD, _C.R2UR)
-_QUEUED = (_C.DECOUPLED, _C.AGU, _C.MMA, _C.DMMA)
+_QUEUED = (_C.DECOUPLED, _C.AGU, _C.MMA, _C.IMMA, _C.DMMA)
 
 
 def _spread(table: np.ndarray) -> np.ndarray:
@@ -163,6 +164,7 @@ def _spread(table: np.ndarray) -> np.ndarray:
         _C.WIDE_C: _C.FMA,
         _C.HFMA2_MMA: _C.FP64,
         _C.DMMA: _C.MMA,
+        _C.IMMA: _C.MMA,
         _C.BRANCH: _C.DECOUPLED,
         _C.VOTE: _C.ALU,
         _C.R2UR: _C.ALU,
@@ -191,6 +193,8 @@ def register_latency(architecture: int) -> np.ndarray:
             table[producer, [_C.DECOUPLED, _C.WIDE_C_HIGH]] = decoupled
             table[producer, _C.AGU], table[producer, _C.MMA] = store, matrix
     table = _spread(table)
+    if architecture in _TURING:
+        table[[_P.ALU, _P.DISP64, _P.FMA, _P.WIDE_LOW, _P.WIDE_HIGH], _C.IMMA] = 8  # NAK sm75
     if architecture >= 90:
         table[_P.FP64, _C.HFMA2_MMA] = 10  # NAK sm100
     table[[_P.VOTE, _P.ELECT, _P.DUAL_ALU]] = table[_P.ALU]
@@ -294,4 +298,4 @@ def antidependence_latency(reader: ConsumerClass, writer_reads: ConsumerClass) -
     """
     if reader in _QUEUED_READERS:
         return 0
-    return 2 if writer_reads in (*_QUEUED_READERS, _C.MMA, _C.DMMA, _C.CLMAD) else 1
+    return 2 if writer_reads in (*_QUEUED_READERS, _C.MMA, _C.IMMA, _C.DMMA, _C.CLMAD) else 1

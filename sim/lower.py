@@ -71,6 +71,7 @@ OP = record_dtype(
         ("is_copy", "i2"),
         ("commits_copies", "i2"),
         ("address_cycles", "i2"),
+        ("accept_cycles", "i2"),  # the shared unit accepts nothing else for so long
         ("leave_cycles", "i2"),  # issue -> leaves the sub-core
         ("read_cycles", "i2"),  # issue -> sources may be overwritten
         ("done_cycles", "i4"),  # issue -> result may be used, on a hit
@@ -104,7 +105,8 @@ _CONTROL_STALLS = {
     "BAR": 6, "MEMBAR": 6, "DEPBAR": 4,
 }  # fmt: skip
 _FP32 = frozenset({"FFMA", "FADD", "FMUL", "FFMA32I", "FADD32I", "FMUL32I", "FSWZADD"})
-_HALF = frozenset({"HADD2", "HMUL2", "HFMA2", "HADD2_32I", "HMUL2_32I", "HFMA2_32I"})
+# Half rate on 12.0 where integer additions have the full one (CUDA best practices guide 13.4, arithmetic throughput).
+_ONE_PIPE = frozenset({"LOP3", "LOP32I", "SHF", "FMNMX", "FMNMX3"})
 _MUFU = frozenset({"MUFU"})
 _WAITS_LONG = frozenset({MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.GENERIC, MemorySpace.TEXTURE})
 _CACHED = frozenset({MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.GENERIC})
@@ -244,15 +246,16 @@ def _execution(target, record, mnemonic: str, text: str, architecture: int, conf
         Unit.BRANCH: execute.branch_interval_cycles,
         Unit.TENSOR: tensor_interval(record, config),
     }.get(unit, 1)
-    if unit in (Unit.FMA, Unit.FP16) and execute.fp32_on_alu and (mnemonic in _FP32 or mnemonic in _HALF):
+    if unit == Unit.FMA and execute.fp32_on_alu and mnemonic in _FP32:
         target["second_unit"] = Unit.ALU
-    elif unit == Unit.ALU and execute.unified_integer:
+    elif unit == Unit.ALU and execute.unified_integer and mnemonic not in _ONE_PIPE:
         target["second_unit"] = Unit.FMA
     if target["variable_latency"]:
         target["latency_cycles"] = {
             Unit.FP64: execute.fp64_latency_cycles,
             Unit.SFU: execute.conversion_latency_cycles if conversion else execute.sfu_latency_cycles,
             Unit.UNIFORM: execute.uniform_latency_cycles,
+            Unit.ALU: execute.uniform_latency_cycles,  # R2UR
             Unit.TENSOR: _tensor_latency(record, config),
         }.get(unit, execute.conversion_latency_cycles)
     else:
@@ -333,6 +336,8 @@ def _memory(target, record, mnemonic: str, config: Config) -> None:
         spacing = max(spacing, width * 32 // unit.writeback_bytes_per_cycle)
     target["interval_cycles"] = interval
     target["address_cycles"] = spacing
+    # 32 lanes of SHFL per clock and SM (CUDA programming guide), where loads take two cycles
+    target["accept_cycles"] = interval if access == Access.SHUFFLE else unit.accept_interval_cycles
     target["leave_cycles"] = max(2, min(unit.leave_cycles, war))
     target["read_cycles"] = war
     target["done_cycles"] = max(raw, target["leave_cycles"] + 1)

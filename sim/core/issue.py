@@ -89,7 +89,7 @@ def candidate(sub, cfg, rank):
         return sub.order[rank]
     if cfg.issue.policy == _LRR:
         # by slot, starting behind the warp that issued last
-        start = sub.greedy + 1
+        start = sub.last_slot + 1
         seen = 0
         for i in range(WARPS_PER_SUBCORE):
             w = (start + i) & (WARPS_PER_SUBCORE - 1)
@@ -160,6 +160,7 @@ def send(sm, s, sub, cfg, run, w, now):
     latch.stream = warp.stream_at
     latch.issued_at = now
     sub.greedy = w
+    sub.last_slot = w
     sub.held_for = NONE
     log_event(sm, run, now, _ISSUE, s << 4 | w, warp.stream_at, warp.head)
     sm.counter[_INSTRUCTIONS] += 1
@@ -195,7 +196,7 @@ def send(sm, s, sub, cfg, run, w, now):
 
 @stage
 def step_stream(sm, sub, cfg, run, warp, now):
-    """Next instruction of the trace. If it does not follow in the run, the buffer is refilled from the target."""
+    """Next instruction of the trace. If it does not follow in the code, the buffer is refilled from the target."""
     issued = warp.head
     warp.buffer_first = (warp.buffer_first + 1) & _BUFFER
     warp.buffer_count -= 1

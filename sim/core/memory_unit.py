@@ -84,7 +84,6 @@ def accept(sm, cfg, run, now):
             sm.counter[_GRANT_WAIT] += 1
     if granted >= 0:
         take_head(sm, granted, cfg, run, now)
-        sm.accept_free_at = now + cfg.memory_unit.accept_interval_cycles
         sm.next_grant = (granted + 1) & (SUBCORES - 1)
         if sm.sub[granted].queue_count > 0:
             wake = now + 1
@@ -100,6 +99,7 @@ def take_head(sm, s, cfg, run, now):
     sub.queue_first = (sub.queue_first + 1) & (MEMORY_QUEUE - 1)
     sub.queue_count -= 1
     sub.left_at = now + op.address_cycles
+    sm.accept_free_at = now + op.accept_cycles
     if sub.queue_count > 0:
         head = sub.queue[sub.queue_first]
         head.ready_at = max(head.ready_at, sub.left_at)

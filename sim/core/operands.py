@@ -56,11 +56,15 @@ def hits_reuse_cache(sub, cfg, op, warp_index, slot, register):
 
 
 @stage
-def is_repeated(op, slot, register):
-    """True if an earlier operand position reads the same register: one read serves both."""
+def is_repeated(sub, cfg, op, warp_index, slot, register):
+    """True if an earlier operand position reads the same register from the file: one read serves both."""
     for earlier in range(slot):
         first = op.source[earlier]
-        if first != _NO_REGISTER and first <= register < first + op.source_registers[earlier]:
+        if (
+            first != _NO_REGISTER
+            and first <= register < first + op.source_registers[earlier]
+            and not hits_reuse_cache(sub, cfg, op, warp_index, earlier, register)
+        ):
             return True
     return False
 
@@ -77,7 +81,7 @@ def reads_of_bank(sub, cfg, op, warp_index, bank):
             if (
                 register & (cfg.registers.banks - 1) == bank
                 and not hits_reuse_cache(sub, cfg, op, warp_index, slot, register)
-                and not is_repeated(op, slot, register)
+                and not is_repeated(sub, cfg, op, warp_index, slot, register)
             ):
                 reads += 1
     return reads
@@ -130,7 +134,7 @@ def allocate(sm, s, sub, cfg, run, now):
         push_event(sm, INTERNAL, now, read_done_at, _SCOREBOARD_READ, warp_id, latch.op)
     if op.write_counter != _NO_COUNTER and not op.commits_copies:
         push_event(sm, INTERNAL, now, max(now + 1, latch.issued_at + op.latency_cycles), _UNIT_DONE, warp_id, latch.op)
-    elif op.result_banks:
+    elif op.result_banks and not cfg.registers.ideal:
         reserve_write(sm, sub, cfg, op.result_banks, now + op.latency_cycles + WRITE_DELAY)
     return 1
 
@@ -179,6 +183,8 @@ def take_write_port(sub, bank, cycle):
 @stage
 def load_write_conflicts(sub, cfg, op, cycle):
     """A load result that meets a fixed-latency result at a write port is the one that waits (section 5.3)."""
+    if cfg.registers.ideal:
+        return False
     for bank in range(cfg.registers.banks):
         if op.result_banks >> bank & 1 and write_port_taken(sub, cfg, bank, cycle):
             return True

@@ -108,5 +108,24 @@ def diff(first: str, second: str, as_json: bool) -> None:
         click.echo("no difference")
 
 
+@command.command()
+@click.argument("gpu", metavar="GPU|FILE")
+@options.overlays
+@options.settings
+@options.as_json
+def storage(gpu: str, overlays: tuple, settings: tuple, as_json: bool) -> None:
+    """Show what control bits and scoreboards cost in storage, as MICRO 2025 counts it."""
+    from dataclasses import asdict
+
+    from validate.storage import dependence_storage
+
+    rows = dependence_storage(options.load(gpu, overlays, settings))
+    if as_json:
+        options.echo_json([asdict(row) for row in rows])
+        return
+    cells = [(r.mechanism, str(r.bits_per_warp), str(r.bits_per_sm), f"{100 * r.share:.2f} %") for r in rows]
+    click.echo(table(cells, ["mechanism", "bits per warp", "bits per SM", "of the register file"], "<>>>"))
+
+
 def _written(value: object) -> str:
     return value if isinstance(value, str) else shown(value) if isinstance(value, tuple | bool) else str(value)

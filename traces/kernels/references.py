@@ -63,6 +63,15 @@ def ffma_chain(inputs: Inputs) -> Outputs:
     return {"out": x}
 
 
+def maxflops(inputs: Inputs) -> Outputs:
+    x, y = inputs["in"].astype(np.float64).T[:, :, None]
+    chain = np.arange(10)
+    a, b, s = x + 0.0625 * chain, y - 0.015625 * chain, x * y + 0.125 * chain
+    for _ in range(64 * int(inputs["iterations"])):
+        s = a - s * b
+    return {"out": s.sum(axis=1).astype(np.float32)}
+
+
 def bfs_step(inputs: Inputs) -> Outputs:
     distance, following = inputs["distance"], inputs["next"]
     found = 0
@@ -115,7 +124,7 @@ def double_quadrature(inputs: Inputs) -> Outputs:
 REFERENCES: dict[str, Callable[[Inputs], Outputs]] = {
     function.__name__: function
     for function in (
-        vectoradd, saxpy, matmul, transpose, reduction, convolution_3x3, spmv_csr, histogram, ffma_chain, bfs_step,
-        stencil_5point, softmax, bitonic_sort, pointer_chase, scan, double_quadrature,
+        vectoradd, saxpy, matmul, transpose, reduction, convolution_3x3, spmv_csr, histogram, ffma_chain, maxflops,
+        bfs_step, stencil_5point, softmax, bitonic_sort, pointer_chase, scan, double_quadrature,
     )
 }  # fmt: skip

@@ -30,7 +30,9 @@ def test_unknown_command_is_a_usage_error():
 
 
 def test_interrupt_ends_with_130_and_one_line(text_trace):
-    patch = "api.load_traces = lambda path: os.kill(os.getpid(), signal.SIGINT)"
+    # a background job starts with the signal ignored
+    signals = "signal.signal(signal.SIGINT, signal.default_int_handler), os.kill(os.getpid(), signal.SIGINT)"
+    patch = f"api.load_traces = lambda path: ({signals})"
     done = subcore("trace", "info", text_trace, patch=patch)
     assert done.returncode == 130
     assert done.stderr.strip() == "subcore: interrupted"

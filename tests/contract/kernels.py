@@ -17,6 +17,8 @@ def arithmetic(**options) -> MemoryTrace:
         op("IMAD.WIDE", [22], [10, 11, 12], stall=4),
         op("IADD3", [24], [22, 20, 16], stall=2),
         op("HADD2", [25], [17, 19]),
+        op("CS2R", [70], [], stall=2),  # its result and the next one meet at the write port
+        op("FADD", [72], [17, 19]),
         op("UIADD3", stall=3),
         op("HMMA.16816.F32", [60], [40, 44, 60], stall=2),
         op("MUFU.RCP", [26], [18], stall=2, write=1, read=2),
@@ -26,7 +28,7 @@ def arithmetic(**options) -> MemoryTrace:
         exit_(),
     ]
     return kernel(
-        ops, streams=lambda b, w: [*[*range(11)] * (3 + (b + w) % 3), 11], **{"warps": 6, "blocks": 5, **options}
+        ops, streams=lambda b, w: [*[*range(13)] * (3 + (b + w) % 3), 13], **{"warps": 6, "blocks": 5, **options}
     )
 
 

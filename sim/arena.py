@@ -65,7 +65,6 @@ class Arena:
     def __init__(self, trace: Trace) -> None:
         self._chunks: Iterator[BlockStreams] = iter(trace.blocks())
         self._warps = trace.launch.warps_per_block
-        self._program_length = len(trace.program)
         self._columns = {
             "instruction": _Column("i4", 1 << 16),
             "active_mask": _Column("u4", 1 << 16),
@@ -79,7 +78,6 @@ class Arena:
         self.block = np.zeros(1 << 12, ARENA_BLOCK)
         self.warp_start = np.zeros(1 << 16, np.int64)
         self._warp_at = 0
-        self.warp_instructions = 0
 
     @property
     def streams(self) -> Streams:
@@ -119,7 +117,6 @@ class Arena:
         self.chunk_left[index] = blocks
         self._append_blocks(index, blocks, np.asarray(chunk.warp_start) + start, first_needed)
         self.loaded_blocks += blocks
-        self.warp_instructions += len(chunk.instruction)
         return True
 
     def _place(self, chunk: int, name: str, values: np.ndarray) -> int:

@@ -62,10 +62,8 @@ def send_request(sm, run, now, kind, line, sectors, full, operations, tag):
 
 @routine
 def tag_stage(sm, cfg, run, now):
-    """Look up the lines of the oldest waiting instruction. Returns 1 if anything moved."""
+    """Look up the lines of the oldest waiting instruction."""
     index = sm.tag_first
-    if index < 0:
-        return 0
     pending = sm.pending[index]
     op = run.op[pending.op]
     mask = np.int64(run.active_mask[pending.stream])
@@ -74,24 +72,21 @@ def tag_stage(sm, cfg, run, now):
         sm.tag_started = 1
         sm.tag_next = 0
         sm.tag_lines = coalesce(sm, run, pending, access, mask, op)
-    moved = 0
     for _ in range(cfg.l1d.tags_per_cycle):
         if sm.tag_next >= sm.tag_lines:
             break
         if not access_line(sm, cfg, op, pending, index, sm.tag_next, run, now):
             sm.counter[_STALLS] += 1
-            return moved
+            return
         sm.counter[_TAGS] += 1
         sm.tag_next += 1
-        moved = 1
     if sm.tag_next < sm.tag_lines:
-        return 1
+        return
     sm.tag_first = pending.next
     if sm.tag_first < 0:
         sm.tag_last = NONE
     sm.tag_started = 0
     finish_tags(sm, cfg, run, pending, index, op, mask, access, now)
-    return 1
 
 
 @routine
@@ -101,13 +96,11 @@ def finish_tags(sm, cfg, run, pending, index, op, mask, access, now):
     fewest = max(1, op.bytes // 4)
     scale = max(1, 128 // cfg.l1d.bytes_per_cycle)
     start_at = max(now, sm.data_free_at)
-    sm.data_free_at = start_at + max(passes, 1) * scale
+    sm.data_free_at = start_at + passes * scale
     extra = max(0, passes - fewest) * scale
     pending.ready_at = start_at + pending.tail_cycles + extra
-    if op.access == _STORE or op.access == _REDUCTION:
-        # complete for the warp once handed over; the acknowledgements are counted apart
-        push_event(sm, INTERNAL, now, max(now + 1, pending.ready_at), _MEMORY_DONE, index, 0)
-    elif pending.waiting_sectors == 0:
+    # stores and reductions wait for no sector: complete once handed over, acknowledgements are counted apart
+    if pending.waiting_sectors == 0:
         push_event(sm, INTERNAL, now, max(now + 1, pending.ready_at), _MEMORY_DONE, index, 0)
 
 

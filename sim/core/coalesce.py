@@ -7,6 +7,7 @@ from sim.state import TAG_LINES
 SECTOR_BYTES = 32
 LINE_BYTES = 128
 BANKS = 32
+ALL_LANES = 0xFFFFFFFF
 LOCAL_BASE = 1 << 46  # device address of local memory, apart from any other data
 _LOCAL = int(MemorySpace.LOCAL)
 _WHOLE_SECTOR = (1 << SECTOR_BYTES) - 1
@@ -88,37 +89,69 @@ def touch_sector(sm, count, first, stop):
 
 
 @routine
-def bank_passes(sm, run, access, mask, width_bytes):
+def bank_passes(sm, run, access, mask, width_bytes, merges_phases):
     """Data passes of an access over 32 banks of 4 B: the most distinct words in one bank, summed over its phases.
 
-    64-bit accesses go in two phases of 16 lanes, 128-bit in four of 8; lanes on the same word share a pass.
+    64-bit accesses go in two phases of 16 lanes, 128-bit in four of 8; lanes on the same word share a pass. Two
+    neighbouring phases of a load (`merges_phases`) go as one if lanes i and i ^ 1, or i and i ^ 2, share their address
+    (`smem_bank_rules.csv`: sharing by pairs, quads and octs halves the passes of LDS.64 and LDS.128; by 4, 8 or 16
+    lanes apart it does not).
     """
     words = max(1, width_bytes // 4)
-    lanes_per_phase = 32 // words
     record = run.accesses[access]
-    is_dense = record.list_at < 0 and record.stride == 4 * words
-    rank = 0
+    if record.list_at < 0 and record.stride == 4 * words and mask == ALL_LANES:
+        return words
+    lanes = 32 // words
     total = 0
-    for phase in range(words):
-        first = phase * lanes_per_phase
-        members = mask >> first & ((1 << lanes_per_phase) - 1)
-        if members == 0:
-            continue
-        if is_dense:
-            total += 1
-            continue
-        for bank in range(BANKS):
-            sm.bank_words[bank] = 0
-        worst = 1
-        for lane in range(first, first + lanes_per_phase):
-            if not mask >> lane & 1:
-                continue
-            word = lane_address_at(run, access, lane, rank) >> 2
-            rank += 1
-            for part in range(words):
-                worst = max(worst, add_word(sm, word + part))
-        total += worst
+    first = 0
+    while first < 32:
+        count = lanes
+        if merges_phases and words > 1 and first % (2 * lanes) == 0:
+            two_phases = ((1 << 2 * lanes) - 1) << first
+            if lanes_share(run, access, mask, two_phases, 1) or lanes_share(run, access, mask, two_phases, 2):
+                count = 2 * lanes
+        total += phase_passes(sm, run, access, mask, ((1 << count) - 1) << first, words)
+        first += count
     return max(1, total)
+
+
+@routine
+def phase_passes(sm, run, access, mask, phase, words):
+    """Passes of the lanes of one phase; 0 if none is active."""
+    if mask & phase == 0:
+        return 0
+    for bank in range(BANKS):
+        sm.bank_words[bank] = 0
+    worst = 1
+    rank = 0
+    for lane in range(32):
+        if mask >> lane & 1:
+            if phase >> lane & 1:
+                word = lane_address_at(run, access, lane, rank) >> 2
+                for part in range(words):
+                    worst = max(worst, add_word(sm, word + part))
+            rank += 1
+    return worst
+
+
+@routine
+def lanes_share(run, access, mask, phase, distance):
+    """True if each active lane of the phase has the address of lane ^ distance (1 or 2), unless that is not active."""
+    record = run.accesses[access]
+    if record.list_at < 0:
+        lower = 0x55555555 if distance == 1 else 0x33333333
+        return record.stride == 0 or mask & mask >> distance & phase & lower == 0
+    rank = 0
+    for lane in range(32):
+        if not mask >> lane & 1:
+            continue
+        if phase >> lane & 1 and lane & distance and mask >> (lane - distance) & 1:
+            between = mask >> (lane - distance) & ((1 << distance) - 1)
+            apart = (between & 1) + (between >> 1 & 1)
+            if run.lane_address[record.list_at + rank] != run.lane_address[record.list_at + rank - apart]:
+                return False
+        rank += 1
+    return True
 
 
 @stage

@@ -92,7 +92,7 @@ def tag_stage(sm, cfg, run, now):
 @routine
 def finish_tags(sm, cfg, run, pending, index, op, mask, access, now):
     """Reserve the data path; complete at once what does not wait for the L2."""
-    passes = bank_passes(sm, run, access, mask, op.bytes)
+    passes = bank_passes(sm, run, access, mask, op.bytes, False)
     fewest = max(1, op.bytes // 4)
     scale = max(1, 128 // cfg.l1d.bytes_per_cycle)
     start_at = max(now, sm.data_free_at)

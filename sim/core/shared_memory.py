@@ -1,7 +1,8 @@
 """Shared memory: 32 banks of 4 bytes, one pass per cycle, in the same data array as the L1.
 
-64-bit accesses take two phases of 16 lanes, 128-bit four of 8; a matrix load reads one 8x8 matrix (8 rows of 16 bytes)
-per phase. Further passes come from bank conflicts, or from lanes that add to the same word atomically.
+64-bit accesses take two phases of 16 lanes, 128-bit four of 8 (loads may merge two); a matrix load reads one 8x8
+matrix (8 rows of 16 bytes) per phase. Further passes come from bank conflicts, or from lanes that add to the same word
+atomically.
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ from sim.core.coalesce import BANKS, add_word, bank_passes, lane_address_at
 from sim.jit import routine
 from sim.stats import Counter
 
+_LOAD = int(Access.LOAD)
 _ATOMIC = int(Access.ATOMIC)
 _REDUCTION = int(Access.REDUCTION)
 _MATRIX_LOAD = int(Access.MATRIX_LOAD)
@@ -29,7 +31,7 @@ def serve_shared(sm, cfg, run, pending, op, now):
         passes = matrix_passes(sm, run, access, mask, op.matrices)
     else:
         fewest = max(1, op.bytes // 4)
-        passes = bank_passes(sm, run, access, mask, op.bytes)
+        passes = bank_passes(sm, run, access, mask, op.bytes, op.access == _LOAD)
     scale = max(1, 128 // cfg.shared_memory.bytes_per_cycle)
     busy = passes * scale
     extra = max(0, passes - fewest) * scale

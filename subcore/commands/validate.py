@@ -78,6 +78,67 @@ def core(
         context.exit(1)
 
 
+@command.command()
+@click.option("--workload", "names", multiple=True, metavar="NAME", help="Only this workload; may be repeated.")
+@options.as_json
+@click.pass_context
+def ablations(context: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+    """Published effects of the core's mechanisms beside ours: speed-up of each overlay on an RTX A6000.
+
+    Exit code 1 if a speed-up leaves its accepted range. Needs the NVIDIA compiler wheels (extra `sass`).
+    """
+    from validate.ablations import load_suite, measure
+
+    suite = load_suite()
+    known = list(dict.fromkeys(item.workload.name for item in suite))
+    if unknown := sorted(set(names) - set(known)):
+        raise SubcoreError(f"no workload {', '.join(unknown)} in the ablation suite; there are {', '.join(known)}")
+    _compile()
+    items = list(measure([item for item in suite if not names or item.workload.name in names]))
+    failed = sum(not item.agrees for item in items)
+    if as_json:
+        options.echo_json(
+            {
+                "suite": "ablations",
+                "comparisons": [
+                    {
+                        "workload": item.workload.name,
+                        "overlay": item.overlay,
+                        "speed_up": item.speed_up,
+                        "published": list(item.published),
+                        "published_for": item.workload.theirs,
+                        "accepted": item.accepted,
+                        "source": item.source,
+                    }
+                    for item in items
+                ],
+                "failed": failed,
+            }
+        )
+    else:
+        click.echo(
+            table(
+                [
+                    (
+                        item.workload.name,
+                        item.overlay,
+                        f"{item.speed_up:.3f}",
+                        " ".join(f"{value:g}" for value in item.published),
+                        "{:g} to {:g}".format(*item.accepted) if item.accepted else "",
+                        "" if item.agrees else "OUTSIDE",
+                        f"{item.workload.theirs}, {item.source}" if item.published else "",
+                    )
+                    for item in items
+                ],
+                ("workload", "overlay", "ours", "published", "accepted", "", "published for"),
+                "<<>><<<",
+            )
+        )
+        click.echo(f"\n{len(items)} speed-ups, {failed} outside their range")
+    if failed:
+        context.exit(1)
+
+
 def _choose(gpu: str | None, names: tuple[str, ...]) -> list[Case]:
     """Cases by name and, with a GPU, those of its architecture moved to it."""
     from dataclasses import replace

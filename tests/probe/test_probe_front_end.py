@@ -4,7 +4,7 @@ import pytest
 
 from sim.state import LogKind
 from sim.stats import Counter, Stall
-from tests.probe.harness import exit_, kernel, op, run
+from tests.probe.harness import config_of, exit_, kernel, op, run
 
 WARM_L1 = ("fetch.stream_buffer_lines=0",)
 MISS = 39 + 1 + 39  # to the L1 instruction cache, its access, and back
@@ -107,7 +107,7 @@ def test_code_larger_than_the_l0_misses_in_every_turn():
     small = ("fetch.l0_bytes=8192", "fetch.l0_ways=8")
     probe = run(trace, *small, *WARM_L1, fetch=())
     assert probe.count(Counter.L0_MISSES) == 3 * 129, "fetch runs ahead of the branch into the last line"
-    assert run(trace, *WARM_L1, fetch=()).count(Counter.L0_MISSES) == 129
+    assert run(trace, "fetch.l0_bytes=32768", *WARM_L1, fetch=()).count(Counter.L0_MISSES) == 129
 
 
 def test_cold_instruction_cache_reads_the_l2_once_per_line():
@@ -126,3 +126,41 @@ def test_subcores_share_the_link_one_request_per_cycle():
 def test_missing_instruction_is_charged_to_no_instruction():
     probe = run(straight(2), fetch=())
     assert probe.stalled(Stall.NO_INSTRUCTION) == probe.first_issue
+
+
+def misses_of_second_turn(gpu, kib, counter):
+    """Requests that miss in the second turn of a loop of `kib` KiB of code, without prefetching.
+
+    The loop is half a KiB shorter: fetch runs ahead of the branch into the lines behind it.
+    """
+    architecture = config_of((), gpu).gpu.architecture
+    code = [*[op("NOP") for _ in range(kib * 64 - 33)], op("BRA"), exit_()]
+    loop = list(range(len(code) - 1))
+    quiet = ("fetch.stream_buffer_lines=0", "fetch.l0_mshrs=1")
+    once, twice = (
+        run(
+            kernel(code, streams=lambda b, w, n=n: [*loop * n, len(code) - 1], architecture=architecture),
+            *quiet,
+            gpu=gpu,
+            fetch=(),
+        ).count(counter)
+        for n in (1, 2)
+    )
+    return twice - once
+
+
+# Measured sizes in KiB: Jia 2018 Table 3.1, Jia 2019 Table 3.1 (about 46), AmpereArchViaMicroBenchMark (RTX 3060).
+@pytest.mark.parametrize(
+    ("gpu", "counter", "kib"),
+    [
+        ("v100", Counter.L0_MISSES, 12),
+        ("v100", Counter.L1I_MISSES, 128),
+        ("rtx_2080_ti", Counter.L0_MISSES, 16),
+        ("rtx_2080_ti", Counter.L1I_MISSES, 46),
+        ("rtx_a6000", Counter.L0_MISSES, 16),
+        ("rtx_a6000", Counter.L1I_MISSES, 32),
+    ],
+)
+def test_loop_as_large_as_the_measured_instruction_cache_stays_in_it(gpu, counter, kib):
+    assert misses_of_second_turn(gpu, kib, counter) == 0
+    assert misses_of_second_turn(gpu, kib * 5 // 4, counter) > 8, "a quarter more does not fit"

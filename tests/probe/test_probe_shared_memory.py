@@ -39,6 +39,44 @@ def test_wide_loads_take_one_pass_per_phase(suffix, bytes_, phases):
     assert (wavefronts, conflicts) == (phases, 0)
 
 
+def lanes_sharing(group: int, bytes_: int, apart: bool = False) -> list[int]:
+    """Byte address per lane when `group` neighbours, or (apart) every group-th lane, read the same vector."""
+    return [(lane % (32 // group) if apart else lane // group) * bytes_ for lane in range(32)]
+
+
+@pytest.mark.parametrize("group", [2, 4, 8])
+@pytest.mark.parametrize(("suffix", "bytes_", "phases"), [(".64", 8, 2), (".128", 16, 4)])
+def test_wide_loads_shared_by_neighbours_take_half_the_passes(group, suffix, bytes_, phases):
+    """`smem_bank_rules.csv`, counted on an H800."""
+    assert passes(load(lanes_sharing(group, bytes_), suffix))[0] == phases // 2
+
+
+def test_wide_loads_shared_by_lanes_i_and_i_xor_2_take_half_the_passes():
+    assert passes(load([((lane >> 2 << 1) + (lane & 1)) * 16 for lane in range(32)], ".128"))[0] == 2
+
+
+@pytest.mark.parametrize("group", [2, 4, 8])
+def test_wide_loads_shared_by_lanes_far_apart_take_all_passes(group):
+    assert passes(load(lanes_sharing(group, 16, apart=True), ".128"))[0] == 4
+
+
+@pytest.mark.parametrize(("suffix", "bytes_", "phases"), [(".64", 8, 2), (".128", 16, 4)])
+def test_wide_stores_never_merge_phases(suffix, bytes_, phases):
+    store = op(f"STS{suffix}", [], [2, 8], stall=2, read=0, at=lanes_sharing(2, bytes_))
+    assert passes(store)[0] == phases
+
+
+def test_merged_phases_keep_their_conflicts():
+    """Pairs of lanes 256 bytes apart: 8 vectors per half, all in the same banks."""
+    assert passes(load([(lane // 2) * 256 for lane in range(32)], ".128"), 8192)[0] == 16
+
+
+def test_sharing_is_judged_among_active_lanes():
+    """Lanes 0, 1 and 9: 0 and 1 share, 9 has no active neighbour; both phases of the half go together."""
+    assert passes(load([0, 0, 16], ".128", mask=0x203))[0] == 1
+    assert passes(load([0, 16, 32, 48, 64], ".128", mask=0x20F))[0] == 2, "no lane shares with a neighbour"
+
+
 def test_conflict_inside_a_phase_of_a_wide_load():
     """128-bit: lanes 0-7 form a phase; a stride of 32 bytes makes lanes i and i + 4 meet in their banks."""
     assert passes(load((0, 32), ".128"))[:2] == (8, 4)

@@ -37,6 +37,7 @@ class Instruction:
     port_busy: int  # cycles that the issue port stays busy afterwards
     # memory
     is_shared: bool = False
+    is_load: bool = False
     waits_long: bool = False  # global, local or texture
     width: int = 4  # bytes per lane
     war: int = 0  # issue -> sources may be overwritten
@@ -144,6 +145,7 @@ def _memory(instruction: Instruction, record, config: Config) -> None:
     uniform = record["address_registers"] == 0
     instruction.width = int(record["access_bytes"]) or 4
     instruction.is_shared = space == MemorySpace.SHARED
+    instruction.is_load = access == Access.LOAD
     instruction.waits_long = space == MemorySpace.GLOBAL
     instruction.accept = knobs.accept_interval_cycles
     if access == Access.SHUFFLE:

@@ -449,7 +449,7 @@ class MemoryUnit:
         busy, extra = op.interval, 0
         if lanes:
             cycles_per_pass = max(1, 4 * self.config.shared_memory.banks // self.config.shared_memory.bytes_per_cycle)
-            passes = bank_passes(lanes, op.width, self.config.shared_memory.banks)
+            passes = bank_passes(lanes, op.width, self.config.shared_memory.banks, op.is_load)
             busy = passes * cycles_per_pass
             extra = max(0, passes - op.width // 4) * cycles_per_pass  # Table 2 has the passes without a conflict
         start_at = max(now, self.data_free_at)
@@ -484,20 +484,29 @@ def lower(warp: Warp, counter: int) -> None:
     warp.counters[counter] -= 1
 
 
-def bank_passes(lanes: dict[int, int], width: int, banks: int) -> int:
-    """Passes over the banks: phases of 32, 16 or 8 lanes, in each the most distinct words of one bank."""
-    lanes_per_phase = 128 // width
+def bank_passes(lanes: dict[int, int], width: int, banks: int, is_load: bool) -> int:
+    """Passes over the banks: phases of 32, 16 or 8 lanes, in each the most distinct words of one bank.
+
+    Two phases of a wide load go together if all their lanes share by neighbours or by next but one.
+    """
+    size = 128 // width
+    phases = [set(range(first, first + size)) & set(lanes) for first in range(0, 32, size)]
+    if is_load and width > 4:
+        pairs = [one | two for one, two in zip(phases[::2], phases[1::2], strict=True)]
+        phases = [
+            phase
+            for pair, halves in zip(pairs, zip(phases[::2], phases[1::2], strict=True), strict=True)
+            for phase in ([pair] if any(shared_by(lanes, pair, distance) for distance in (1, 2)) else halves)
+        ]
     total = 0
-    for first in range(0, 32, lanes_per_phase):
-        words = {
-            (lanes[lane] + byte) // 4
-            for lane in range(first, first + lanes_per_phase)
-            if lane in lanes
-            for byte in range(0, width, 4)
-        }
-        if words:
-            total += max(Counter(word % banks for word in words).values())
+    for phase in filter(None, phases):
+        words = {(lanes[lane] + byte) // 4 for lane in phase for byte in range(0, width, 4)}
+        total += max(Counter(word % banks for word in words).values())
     return total
+
+
+def shared_by(lanes: dict[int, int], members: set[int], distance: int) -> bool:
+    return all(lanes[lane] == lanes[lane ^ distance] for lane in members if lane ^ distance in members)
 
 
 def load_warps(trace: Trace, config: Config) -> list[Warp]:

@@ -3,29 +3,36 @@
 #define TILE_M 128
 #define TILE_N 64
 #define TILE_K 8
+#define PADDING 4  // spreads the eight k of a warp's stores over the banks
 extern "C" __global__ void __launch_bounds__(128, 4) sgemm_register_tiled(
     const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ c, int n, int k) {
-    __shared__ __align__(16) float tile_a[2][TILE_K][TILE_M];
+    __shared__ __align__(16) float tile_a[2][TILE_K][TILE_M + PADDING];
     __shared__ __align__(16) float tile_b[2][TILE_K][TILE_N];
     int thread = threadIdx.x;
-    int row = (thread >> 3) * 4, column = (thread & 7) * 4;  // rows row + 0..3 and row + 64..67, columns likewise
-    const float* from_a = a + (size_t)(blockIdx.y * TILE_M + thread) * k;
+    // Rows row + 0..3 and row + 64..67, columns column + 0..3 and + 32..35. Lanes i and i ^ 1 share their rows, lanes i and
+    // i ^ 2 their columns: then two phases of a 128-bit shared load go as one.
+    int row = ((thread >> 5) * 4 + (thread >> 3 & 2) + (thread >> 1 & 1)) * 4;
+    int column = ((thread >> 1 & 6) + (thread & 1)) * 4;
+    // A warp reads 8 of k in 4 rows: whole sectors.
+    const float* from_a = a + (size_t)(blockIdx.y * TILE_M + (thread >> 3)) * k + (thread & 7);
     const float* from_b = b + (size_t)(thread >> 4) * n + blockIdx.x * TILE_N + (thread & 15) * 4;
     float sum[8][8] = {};
-    float4 a0 = *(const float4*)from_a, a1 = *(const float4*)(from_a + 4), b0 = *(const float4*)from_b;
+    float column_of_a[8];
+#pragma unroll
+    for (int i = 0; i < 8; ++i) column_of_a[i] = from_a[(size_t)(16 * i) * k];
+    float4 row_of_b = *(const float4*)from_b;
     int buffer = 0;
     for (int start = 0; start < k; start += TILE_K) {
-        float column_of_a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
 #pragma unroll
-        for (int i = 0; i < TILE_K; ++i) tile_a[buffer][i][thread] = column_of_a[i];
-        *(float4*)&tile_b[buffer][thread >> 4][(thread & 15) * 4] = b0;
+        for (int i = 0; i < 8; ++i) tile_a[buffer][thread & 7][(thread >> 3) + 16 * i] = column_of_a[i];
+        *(float4*)&tile_b[buffer][thread >> 4][(thread & 15) * 4] = row_of_b;
         __syncthreads();
         if (start + TILE_K < k) {
             from_a += TILE_K;
             from_b += (size_t)TILE_K * n;
-            a0 = *(const float4*)from_a;
-            a1 = *(const float4*)(from_a + 4);
-            b0 = *(const float4*)from_b;
+#pragma unroll
+            for (int i = 0; i < 8; ++i) column_of_a[i] = from_a[(size_t)(16 * i) * k];
+            row_of_b = *(const float4*)from_b;
         }
         float x[2][8], y[2][8];
 #pragma unroll

@@ -189,6 +189,9 @@ class Execute:
     alu_interval_cycles: int = count("integer, logic and move pipe", CYCLES, hi=64)
     fp16_interval_cycles: int = count("packed half-precision operations", CYCLES, hi=64)
     fp32_on_alu: bool = knob("FP32 adds and multiplies have a second pipe: one per cycle in all")
+    pipes_alternate: bool = knob(
+        "instructions with a choice of pipes take them in turn; else the first that is free"
+    )
     unified_integer: bool = knob("integer operations run on both pipes (Blackwell)")
     fp64_interval_cycles: int = count("FP64 unit", CYCLES, hi=256)
     fp64_latency_cycles: int = count("FP64 result", CYCLES, hi=256)

@@ -34,7 +34,7 @@ from sim.state import NONE, PREDICATE_ENTRY, UNIFORM_ENTRY, UNIFORM_PREDICATE_EN
 OP = record_dtype(
     [
         ("unit", "i2"),
-        ("second_unit", "i2"),  # a unit that may take it when the first is busy, 0 = none
+        ("second_unit", "i2"),  # another unit that may take it, 0 = none
         ("path", "i2"),
         ("counted_as", "i2"),
         ("traits", "i4"),  # Flag members (`flags` is an attribute of numpy records)

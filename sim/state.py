@@ -183,6 +183,7 @@ SUBCORE = record_dtype(
         ("last_slot", "i4"),  # its slot; kept when the warp has ended (LRR goes on behind it)
         ("finishing", "i4"),  # warps with active = 2
         ("hold_until", "i8"),  # constant miss of the greedy warp: nothing issues
+        ("next_pipe", "i4"),  # which of its two units the next instruction takes that may go to either
         ("held_for", "i8"),  # dynamic instruction that the scheduler has held for already
         ("issue_wake_at", "i8"),  # earliest cycle at which a blocked warp can be ready by time alone
         ("port_busy_until", "i8"),

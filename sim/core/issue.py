@@ -131,9 +131,7 @@ def check_ready(sm, s, sub, cfg, run, w, now):
                 sub.issue_wake_at = min(sub.issue_wake_at, warp.ready_at)
             return reason
     if op.path == _FIXED:
-        free_at = sub.unit_free_at[op.unit]
-        if op.second_unit:
-            free_at = min(free_at, sub.unit_free_at[op.second_unit])
+        free_at = sub.unit_free_at[unit_of(sub, cfg, op, now)]
         if free_at > now:
             sub.issue_wake_at = min(sub.issue_wake_at, free_at)
             return _PIPE
@@ -145,6 +143,17 @@ def check_ready(sm, s, sub, cfg, run, w, now):
                 sub.issue_wake_at = sub.hold_until
             return _CONSTANT_MISS
     return _ISSUED
+
+
+@stage
+def unit_of(sub, cfg, op, now):
+    """Unit that takes a fixed-latency instruction; FP32 has a choice of two where the ALU executes it too."""
+    if not op.second_unit:
+        return op.unit
+    if cfg.execute.pipes_alternate:
+        return max(op.unit, op.second_unit) if sub.next_pipe else min(op.unit, op.second_unit)
+    first_at, second_at = sub.unit_free_at[op.unit], sub.unit_free_at[op.second_unit]
+    return op.second_unit if first_at > now and second_at < first_at else op.unit
 
 
 @routine
@@ -168,10 +177,9 @@ def send(sm, s, sub, cfg, run, w, now):
     sm.counter[_FIRST_UNIT + op.counted_as] += 1
     warp.stall_until = now + op.stall_cycles
     if op.path == _FIXED:
-        unit = op.unit
-        if op.second_unit and sub.unit_free_at[unit] > now:
-            unit = op.second_unit
-        sub.unit_free_at[unit] = now + op.interval_cycles
+        sub.unit_free_at[unit_of(sub, cfg, op, now)] = now + op.interval_cycles
+        if op.second_unit:
+            sub.next_pipe ^= 1
         sm.counter[_CONSTANT_REQUESTS] += op.constant_line >= 0
     elif op.path == _MEMORY:
         warp.loads += 1

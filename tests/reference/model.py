@@ -169,6 +169,7 @@ class Subcore:
         self.last: Warp | None = None  # issued last
         self.last_slot = -1
         self.port_busy = 0
+        self.pipe_turn = 0  # instructions issued that had a choice of two pipes
         self.control_latch: InFlight | None = None
         self.allocate_latch: InFlight | None = None
         self.raising: InFlight | None = None
@@ -353,8 +354,9 @@ class Subcore:
         return Stall.ISSUED
 
     def free_unit(self, op: Instruction) -> VariableUnit | None:
-        choices = [op.unit] if op.also_on is None else [op.unit, op.also_on]
-        return next((self.units[unit] for unit in choices if self.units[unit].is_free()), None)
+        pipes = [op.unit] if op.also_on is None else sorted([op.unit, op.also_on])
+        unit = self.units[pipes[self.pipe_turn % len(pipes)]]
+        return unit if unit.is_free() else None
 
     def send(self, warp: Warp) -> None:
         static, _ = warp.buffer.popleft()
@@ -373,6 +375,7 @@ class Subcore:
             unit = self.free_unit(op)
             assert unit is not None
             unit.busy = op.interval
+            self.pipe_turn += op.also_on is not None
         else:
             warp.outstanding += 1
         if op.depbar:

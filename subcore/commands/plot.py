@@ -1,4 +1,4 @@
-"""`subcore plot`: figures from run directories, each with the data it shows."""
+"""`subcore plot`: figures from run directories and sweeps, each with the data it shows."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from subcore import options
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
 
 
 @click.group()
 def command() -> None:
-    """Draw figures from run directories (`subcore simulate -o DIR`)."""
+    """Draw figures from run directories (`subcore simulate -o DIR`) and sweeps."""
 
 
 @command.command("stalls")
@@ -30,25 +31,81 @@ def command() -> None:
 @options.force
 def stalls(runs: tuple[Path, ...], output: Path, force: bool) -> None:
     """Where the sub-core cycles went: one stacked bar per run. The data go into FILE with the ending .csv."""
-    if output.suffix.lower() not in FORMATS:
-        raise SubcoreError(f"{output}: the ending must be one of {', '.join(FORMATS)}")
+    check_output(output, force)
     from plots.stalls import stall_bars
-    from traces.store import replace_file
 
     frame = read_stalls(runs)
-    data = output.with_suffix(".csv")
-    for target in (output, data):
+    save(stall_bars(frame), frame, output, force)
+
+
+@command.command("sweep")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--kind",
+    type=click.Choice(["lines", "bars", "heatmap", "tornado"]),
+    help="Default: tornado for one_at_a_time, lines along one numeric axis, heatmap for two, else bars.",
+)
+@click.option("-x", "x", metavar="AXIS", help="Axis of the sweep; default: the first one.")
+@click.option("--by", "second", metavar="AXIS", help="Second axis of a heatmap; default: the second one.")
+@click.option("-y", "y", metavar="COLUMN", default="cycles", show_default=True, help="Column of the table.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="PNG, SVG or PDF to write."
+)
+@options.force
+def sweep(folder: Path, kind: str | None, x: str | None, second: str | None, y: str, output: Path, force: bool) -> None:
+    """Draw the table of a sweep (`subcore sweep -o DIR`). The data go into FILE with the ending .csv."""
+    check_output(output, force)
+    import pandas
+
+    from plots import sweeps
+    from subcore.sweep.run import RESULTS
+
+    try:
+        frame = pandas.read_csv(folder / RESULTS, keep_default_na=True)
+        names = list(frame.columns[3 : frame.columns.get_loc("status")])
+    except (OSError, ValueError, KeyError) as error:
+        raise SubcoreError(f"{folder}: not the folder of a finished sweep ({error})") from None
+    for axis in (x, second):
+        if axis is not None and axis not in names:
+            raise SubcoreError(f"{folder}: the sweep has no axis {axis!r}; it has {', '.join(names)}")
+    numeric = [name for name in names if pandas.api.types.is_numeric_dtype(frame[name]) and name != "overlay"]
+    if kind is None:
+        alone = frame[names].notna().sum(axis=1).max() == 1 and len(names) > 1
+        kind = "tornado" if alone else "heatmap" if len(names) > 1 and x is None else "lines" if numeric else "bars"
+    x = x or names[0]
+    if kind == "tornado":
+        figure, data = sweeps.tornado(frame, names, y)
+    elif kind == "heatmap":
+        second = second or next((name for name in names if name != x), x)
+        figure, data = sweeps.heatmap(frame, x, second, y)
+    elif kind == "lines":
+        figure, data = sweeps.lines(frame, x, y)
+    else:
+        figure, data = sweeps.bars(frame, x, y)
+    save(figure, data, output, force)
+
+
+def check_output(output: Path, force: bool) -> None:
+    """SubcoreError if `output` has no known ending, or it or its data file exist without `force`."""
+    if output.suffix.lower() not in FORMATS:
+        raise SubcoreError(f"{output}: the ending must be one of {', '.join(FORMATS)}")
+    for target in (output, output.with_suffix(".csv")):
         if target.exists() and not force:
             raise SubcoreError(f"{target}: exists already; choose another name or pass --force")
-    figure = stall_bars(frame)
+
+
+def save(figure: Figure, data: pandas.DataFrame, output: Path, force: bool) -> None:
+    """Write a figure and, beside it, its data as CSV; print both names. The same data give the same bytes."""
+    from traces.store import replace_file
+
     kind = output.suffix[1:].lower()
-    # no date or software version in the file: the same runs give the same bytes
+    # no date or software version in the file
     metadata: dict[str, None] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     with replace_file(output, force) as file:
         figure.savefig(file, format=kind, metadata=metadata)
-    with replace_file(data, force) as file:
-        file.write(frame.to_csv(index=False, lineterminator="\n").encode())
-    click.echo(f"{output}\n{data}")
+    with replace_file(output.with_suffix(".csv"), force) as file:
+        file.write(data.to_csv(index=False, lineterminator="\n").encode())
+    click.echo(f"{output}\n{output.with_suffix('.csv')}")
 
 
 def read_stalls(runs: tuple[Path, ...]) -> pandas.DataFrame:

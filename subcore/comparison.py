@@ -1,0 +1,101 @@
+"""Differences between run directories: knobs, cycles, stall shares, counters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isa.errors import SubcoreError
+from subcore.rundir import FORMAT, MANIFEST
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What `compare` needs of one run directory."""
+
+    directory: Path
+    manifest: dict[str, Any]
+    statistics: dict[str, float]
+    stalls: dict[str, int]
+
+    @property
+    def kernel(self) -> str:
+        return self.manifest["trace"]["launch"]["kernel"]
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        return self.manifest["config"]["values"]
+
+
+def read_run(directory: Path) -> StoredRun:
+    """A run directory of one kernel; SubcoreError if it is none."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        if manifest.get("format") != FORMAT:
+            raise ValueError(f"{MANIFEST} is not of a run")
+        if "runs" in manifest:
+            inside = ", ".join(f"{directory}/{entry['directory']}" for entry in manifest["runs"][:3])
+            raise ValueError(f"it holds {len(manifest['runs'])} kernels; name one of them: {inside} ...")
+        statistics = json.loads((directory / "stats.json").read_text(encoding="utf-8"))
+        lines = (directory / "stalls.csv").read_text(encoding="utf-8").splitlines()[1:]
+        return StoredRun(
+            directory,
+            manifest,
+            {entry["name"]: entry["value"] for entry in statistics},
+            {reason: int(cycles) for reason, cycles, _ in (line.split(",") for line in lines)},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SubcoreError(f"{directory}: not a run directory of one kernel ({error})") from None
+
+
+def compare(runs: Sequence[StoredRun]) -> dict[str, Any]:
+    """Everything that differs from the first run, in plain values; counters by the size of their relative change."""
+    first = runs[0]
+    remarks = []
+    if len({run.manifest["trace"]["hash"] for run in runs}) > 1:
+        remarks.append("the runs replay different traces: their cycles do not compare configurations alone")
+    names = _names([run.directory for run in runs])
+    knobs = {
+        knob: [run.knobs.get(knob, "") for run in runs]
+        for knob in first.knobs
+        if any(run.knobs.get(knob) != first.knobs[knob] for run in runs)
+    }
+    shares = {
+        reason: [run.stalls.get(reason, 0) / max(1, sum(run.stalls.values())) for run in runs]
+        for reason in first.stalls
+    }
+    shares = dict(sorted(shares.items(), key=lambda item: (-max(item[1]), item[0])))
+    counters = {
+        name: {"values": values, "change": _change(values[0], values[-1])}
+        for name in first.statistics
+        if len(set(values := [run.statistics.get(name, 0) for run in runs])) > 1
+    }
+    moved = dict(sorted(counters.items(), key=lambda item: (-_size(item[1]["values"]), item[0])))
+    return {
+        "runs": names,
+        "kernels": [run.kernel for run in runs],
+        "gpus": [run.knobs["gpu.name"] for run in runs],
+        "cycles": [run.manifest["cycles"] for run in runs],
+        "remarks": remarks,
+        "knobs": knobs,
+        "stalls": {reason: row for reason, row in shares.items() if max(row) >= 0.0005},
+        "counters": moved,
+    }
+
+
+def _names(directories: Sequence[Path]) -> list[str]:
+    """Short names that tell the runs apart."""
+    last = [directory.name for directory in directories]
+    return last if len(set(last)) == len(last) else [str(directory) for directory in directories]
+
+
+def _size(values: Any) -> float:
+    """Largest relative change from the first value."""
+    return max(abs(value - values[0]) / max(abs(value), abs(values[0]), 1) for value in values)
+
+
+def _change(before: float, after: float) -> str:
+    return f"{100 * (after / before - 1):+.1f} %" if before else "new"

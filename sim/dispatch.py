@@ -199,7 +199,7 @@ def run_gpu(sms, cfg, run, memory, requests, replies, grid_array, arena, warp_st
 
 
 @entry
-def settle_all(sms, now):
+def settle_all(sms, run, now):
     """Bring the accounts of every SM up to cycle `now`."""
     for i in range(len(sms)):
-        settle(sms[i], now)
+        settle(sms[i], run, now)

@@ -25,6 +25,7 @@ from sim.memory.system import warm_l2
 from sim.result import RunResult
 from sim.run import LOG, Run
 from sim.state import MAX_BLOCKS, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, check_limits, new_sms
+from sim.stats import PROFILE_COLUMNS, Stall
 from traces.stream import Launch, Trace
 
 MAX_QUANTUM_CYCLES = 256
@@ -137,6 +138,8 @@ class Machine:
         self.outbox = np.zeros((count, self.quantum * per_cycle + 64), REQUEST)
         self.requests = np.zeros(count * self.outbox.shape[1], REQUEST)
         self.replies = np.zeros(max(1 << 16, 8 * count * (self.quantum + 64)), REPLY)
+        self.profile = np.zeros((len(self.code.op) + 1, PROFILE_COLUMNS), np.int64)
+        self.sms["sub"]["reason_op"] = len(self.code.op)
         self.log = np.zeros(log_entries, LOG)
         self.log_count = np.zeros(1, np.int64)
         self.grid = np.zeros(1, GRID)
@@ -177,9 +180,11 @@ class Machine:
 
     def _arguments(self, quanta: int) -> tuple[Any, ...]:
         a = self.arena
-        run = Run(*self.code, *a.streams, self.boards, self.outbox, self.log, self.log_count)
-        return (self.sms, self.cfg, run, self.memory, self.requests,
+        return (self.sms, self.cfg, self._run(), self.memory, self.requests,
                 self.replies, self.grid, a.block, a.warp_start, a.chunk_left, quanta)  # fmt: skip
+
+    def _run(self) -> Run:
+        return Run(*self.code, *self.arena.streams, self.boards, self.outbox, self.profile, self.log, self.log_count)
 
     def _load_blocks(self) -> None:
         """Keep the arena ahead of the dispatcher."""
@@ -244,11 +249,13 @@ class Machine:
         """Account up to the last block's end and collect the counters."""
         end = int(self.grid[0]["last_done_at"])
         config = self.config
-        settle_all(self.sms, end)
+        settle_all(self.sms, self._run(), end)
         stalls = self.sms["sub"]["stall"].copy()
         # the run stops at a quantum boundary: cycles behind the end were charged to empty sub-cores
         excess = stalls.sum(axis=2) - end
         stalls[:, :, -1] -= excess
+        profile = self.profile.copy()
+        profile[-1, Stall.NO_WARP] -= excess.sum()
         return RunResult(
             kernel=self.trace.launch.kernel,
             launch=self.trace.launch,
@@ -257,6 +264,7 @@ class Machine:
             kernel_cycles=end,
             sm_counters=self.sms["counter"].copy(),
             sm_stalls=stalls,
+            profile=profile,
             memory_counters=counters(self.memory),
             blocks_per_sm=self.occupancy.blocks,
             limited_by=self.occupancy.limited_by,

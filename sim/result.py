@@ -28,6 +28,7 @@ class RunResult:
     kernel_cycles: int  # start of the launch to the end of the last block
     sm_counters: np.ndarray  # i8, shape (sms, len(Counter))
     sm_stalls: np.ndarray  # i8, shape (sms, sub-cores, len(Stall)): sub-core cycles per reason
+    profile: np.ndarray  # i8, shape (instructions + 1, PROFILE_COLUMNS): last row without an instruction
     memory_counters: dict[str, int]
     blocks_per_sm: int  # occupancy limit
     limited_by: str
@@ -131,6 +132,14 @@ class RunResult:
             raise AssertionError(
                 f"stall account of SM {bad[0]} sub-core {bad[1]} holds {per_subcore[tuple(bad)]} cycles,"
                 f" the run has {self.kernel_cycles}"
+            )
+        by_instruction = self.profile[:, : len(Stall)].sum(axis=0)
+        by_subcore = self.sm_stalls.sum(axis=(0, 1))
+        if (by_instruction != by_subcore).any():
+            reason = Stall(int(np.argmax(by_instruction != by_subcore)))
+            raise AssertionError(
+                f"{reason.name}: the instructions are charged {by_instruction[reason]} cycles, the sub-cores"
+                f" {by_subcore[reason]}"
             )
         issued = int(self.sm_stalls[:, :, Stall.ISSUED].sum())
         if issued != self.warp_instructions:

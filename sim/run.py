@@ -19,7 +19,7 @@ ACCESS = record_dtype([("origin", "i8"), ("stride", "i4"), ("list_at", "i4"), ("
 
 
 class Run(NamedTuple):
-    """Arrays that every stage may read. Written are only `boards`, `outbox` and the log."""
+    """Arrays that every stage may read. Written are only `boards`, `outbox`, the profile and the log."""
 
     # program (sim.lower)
     op: np.ndarray  # OP, shape (n,)
@@ -41,5 +41,6 @@ class Run(NamedTuple):
     # per SM
     boards: np.ndarray  # SCOREBOARD, (SMs, warps); (1, 1) when not tracked
     outbox: np.ndarray  # REQUEST, (SMs, requests of a quantum)
+    profile: np.ndarray  # i8, (length + 1, PROFILE_COLUMNS); the last row has the cycles of no instruction
     log: np.ndarray  # LOG; length 0 = off
     log_count: np.ndarray  # i8, shape (1,): entries written; may exceed the length, the rest is dropped

@@ -204,6 +204,7 @@ SUBCORE = record_dtype(
         ("left_at", "i8"),  # when the last memory instruction left, plus its address calculation
         ("writeback_free_at", "i8"),
         ("wake_at", "i8"),
+        ("reason_op", "i4"),  # instruction that the reason belongs to, the program's length = none
         ("charged_to", "i8"),  # cycles before this are in `stall`
         ("reason", "i4"),  # why it sleeps
         ("stall", "i8", (len(Stall),)),

@@ -32,6 +32,11 @@ class Stall(IntEnum):
     NO_WARP = 12  # no warp on the sub-core
 
 
+# Columns of the account per instruction: sub-core cycles by reason, then what its executions did.
+ACTIVE_LANES = len(Stall)
+PROFILE_COLUMNS = ACTIVE_LANES + 1
+
+
 STALL_TEXT = {
     Stall.ISSUED: "an instruction issued",
     Stall.DISPATCH_STALL: "register read ports are taken",

@@ -1,8 +1,9 @@
 """The run directory: everything that a later view needs, written whole or not at all, the same bytes every time.
 
 `manifest.json` inputs, versions, launch, trace hash, configuration hash and values; `stats.json` every counter and
-metric with unit and description; `stalls.csv` the stall table; `config.toml` the resolved configuration with sources,
-as `--config` reads it back. Several kernels get one numbered folder each.
+metric with unit and description; `stalls.csv` the stall table; `instructions.csv` the same by instruction;
+`config.toml` the resolved configuration with sources, as `--config` reads it back. Several kernels get one numbered
+folder each.
 """
 
 from __future__ import annotations
@@ -75,11 +76,13 @@ def write_run(
 def run_files(trace: Trace, result: RunResult, inputs: Mapping[str, Any]) -> dict[str, str]:
     """The files of one run directory: name -> text."""
     from configs.load import to_toml
+    from subcore import instructions
 
     return {
         MANIFEST: _json(manifest(trace, result, inputs)),
         "stats.json": _json(statistics(result)),
         "stalls.csv": _csv(result),
+        instructions.FILE: instructions.to_csv(instructions.instruction_rows(trace.program, result)),
         "config.toml": to_toml(result.config),
     }
 

@@ -14,7 +14,7 @@ from sim.core.dependence import counters_block, scoreboard_block, scoreboard_iss
 from sim.core.log import log_event
 from sim.jit import routine, stage
 from sim.state import INSTRUCTION_BUFFER, NEVER, NONE, WARPS_PER_SUBCORE, LogKind, Path
-from sim.stats import Counter, Stall
+from sim.stats import ACTIVE_LANES, Counter, Stall
 
 _ISSUED = int(Stall.ISSUED)
 _DISPATCH = int(Stall.DISPATCH_STALL)
@@ -49,16 +49,21 @@ _BUFFER = INSTRUCTION_BUFFER - 1
 def issue(sm, s, sub, cfg, run, now):
     """Issue at most one instruction. Returns the Stall of this cycle; `sub.issue_wake_at` says when to look again."""
     sub.issue_wake_at = NEVER
+    sub.reason_op = run.length
     if sub.control.valid:
+        sub.reason_op = sub.control.op
         path = run.op[sub.control.op].path
         return _DISPATCH if path == _FIXED else _MIO
     if sub.resident == 0:
         return _NO_WARP
     if sub.port_busy_until > now:
         sub.issue_wake_at = sub.port_busy_until
+        if sub.greedy >= 0 and sub.warp[sub.greedy].active == 1:
+            sub.reason_op = sub.warp[sub.greedy].head
         return _PIPE
     if sub.hold_until > now:
         if sub.warp[sub.greedy].constant_line >= 0:
+            sub.reason_op = sub.warp[sub.greedy].head
             sub.issue_wake_at = sub.hold_until
             return _CONSTANT_MISS
         sub.hold_until = 0
@@ -74,9 +79,12 @@ def issue(sm, s, sub, cfg, run, now):
                 continue
         reason = check_ready(sm, s, sub, cfg, run, w, now)
         if reason == _ISSUED:
+            sub.reason_op = sub.warp[w].head
             send(sm, s, sub, cfg, run, w, now)
             return reason
-        nearest = min(nearest, reason)
+        if reason < nearest:
+            nearest = reason
+            sub.reason_op = run.length if sub.warp[w].active != 1 else sub.warp[w].head
         if sub.hold_until > now:
             break
     return nearest
@@ -173,7 +181,9 @@ def send(sm, s, sub, cfg, run, w, now):
     sub.held_for = NONE
     log_event(sm, run, now, _ISSUE, s << 4 | w, warp.stream_at, warp.head)
     sm.counter[_INSTRUCTIONS] += 1
-    sm.counter[_THREADS] += popcount(run.active_mask[warp.stream_at])
+    lanes = popcount(run.active_mask[warp.stream_at])
+    sm.counter[_THREADS] += lanes
+    run.profile[warp.head, ACTIVE_LANES] += lanes
     sm.counter[_FIRST_UNIT + op.counted_as] += 1
     warp.stall_until = now + op.stall_cycles
     if op.path == _FIXED:

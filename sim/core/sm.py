@@ -100,7 +100,7 @@ def serve_memory_unit(sm, cfg, run, now):
 def tick(sm, s, cfg, run, now):
     """One cycle of a sub-core, from the operand read back to fetch."""
     sub = sm.sub[s]
-    sub.stall[sub.reason] += now - sub.charged_to  # the cycles it slept
+    charge(sub, run, now)  # the cycles it slept
     sub.charged_to = now + 1
     wake = NEVER
     if sub.allocate.valid and not allocate(sm, s, sub, cfg, run, now):  # operand read: ports, register-file cache
@@ -119,7 +119,9 @@ def tick(sm, s, cfg, run, now):
         wake = now + 1  # what the others wait for is now the reason
         if sub.resident == 0:
             reason = _NO_WARP
+            sub.reason_op = run.length
     sub.stall[reason] += 1
+    run.profile[sub.reason_op, reason] += 1
     sub.reason = reason
     sub.wake_at = wake
 
@@ -403,13 +405,20 @@ def count_residency(sm, now):
 
 
 @stage
-def settle(sm, now):
+def charge(sub, run, now):
+    """Charge the cycles up to `now` to the reason of the last one."""
+    sub.stall[sub.reason] += now - sub.charged_to
+    run.profile[sub.reason_op, sub.reason] += now - sub.charged_to
+    sub.charged_to = now
+
+
+@stage
+def settle(sm, run, now):
     """Charge every sub-core up to cycle `now`: the account must balance at any time it is read."""
     for s in range(SUBCORES):
         sub = sm.sub[s]
         if sub.charged_to < now:
-            sub.stall[sub.reason] += now - sub.charged_to
-            sub.charged_to = now
+            charge(sub, run, now)
     count_residency(sm, now)
     if sm.resident_warps > 0:
         sm.counter[_ACTIVE_CYCLES] += now - sm.active_from

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import SymbolTableSection
+from elftools.elf.sections import Symbol, SymbolTableSection
 
 from isa.errors import SubcoreError
-from isa.lines import read_line_tables
+from isa.lines import LineTable, read_line_tables
+from isa.names import find_names, shown_names
 from isa.program import Parameter
 from isa.toolchain import ARCHITECTURES
 
@@ -27,6 +28,7 @@ _REGISTER_COUNT, _FRAME_SIZE, _STACK_SIZE = 0x2F, 0x11, 0x12  # in .nv.info: sym
 _PARAMETER_BANK, _PARAMETER = 0x0A, 0x17  # in .nv.info.<kernel>
 _BARRIERS, _MAX_THREADS, _REQUIRED_THREADS, _CLUSTER = 0x4C, 0x05, 0x10, 0x3D
 _RELOCATION_64 = 2
+_WITHOUT_DATA = ("SHT_NULL", "SHT_NOBITS")
 
 # From sm_90 the first KiB of a block's shared memory belongs to the system, and addresses start behind it
 # (measured in compiled code: `MOV R4, 0x400` before every shared address).
@@ -72,6 +74,7 @@ class KernelCode:
     cluster: tuple[int, int, int] | None = None
     lines: tuple[tuple[int, int], ...] = ()  # (first pc, line in source_file), sorted by pc
     source_file: str = ""
+    places: tuple[tuple[int, str, int], ...] = ()  # (first pc, file, line): also of other files
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,20 @@ class Cubin:
     sections: Mapping[str, bytes] = field(repr=False)
     relocations: Mapping[str, tuple[Relocation, ...]] = field(repr=False)
     path: str = "cubin"
+    externals: tuple[str, ...] = ()  # functions that the driver supplies: malloc, vprintf, __assertfail
 
     def kernel(self, name: str | None = None) -> KernelCode:
-        """A kernel by name; without a name the only one. SubcoreError lists the kernels otherwise."""
-        if name is None and len(self.kernels) == 1:
-            return next(iter(self.kernels.values()))
-        if name is None or name not in self.kernels:
-            what = "holds several kernels, name one of them" if name is None else f"has no kernel {name!r}, but"
-            raise SubcoreError(f"{self.path}: {what}: {', '.join(self.kernels) or '(none)'}")
-        return self.kernels[name]
+        """A kernel by symbol or C++ name; without a name the only one. SubcoreError lists the kernels otherwise."""
+        symbols = list(self.kernels)
+        if not symbols:
+            raise SubcoreError(f"{self.path}: holds no kernel: templates must be instantiated, device code be linked")
+        found = symbols if name is None else find_names(symbols, name)
+        if len(found) == 1:
+            return self.kernels[found[0]]
+        if found:
+            what = "holds several kernels" if name is None else f"holds several kernels {name!r}"
+            raise SubcoreError(f"{self.path}: {what}, name one of them: {shown_names(found)}")
+        raise SubcoreError(f"{self.path}: has no kernel {name!r}, but: {shown_names(symbols)}")
 
     def constant_bank(self, kernel: str, bank: int, addresses: Mapping[str, int] | None = None) -> bytes:
         """Contents of constant bank 1 ... 17 for a kernel, with the addresses of symbols filled in.
@@ -113,6 +121,8 @@ class Cubin:
                 raise SubcoreError(f"{self.path}: relocation type {relocation.kind} in {section} is not supported")
             if not addresses or relocation.symbol not in addresses:
                 raise SubcoreError(f"{self.path}: {kernel} needs the address of {relocation.symbol!r}: supply it")
+            if relocation.offset + 8 > len(data):
+                raise SubcoreError(f"{self.path}: damaged: a relocation lies behind the end of {section}")
             value = (addresses[relocation.symbol] + relocation.addend) & (1 << 64) - 1
             data[relocation.offset : relocation.offset + 8] = value.to_bytes(8, "little")
         return bytes(data)
@@ -155,7 +165,7 @@ def _kernel(
     sections: Mapping[str, bytes],
     functions: Mapping[str, int],
     values: Mapping[tuple[int, int], int],
-    lines: tuple[str, tuple[tuple[int, int], ...]],
+    lines: LineTable,
     architecture: int,
 ) -> KernelCode:
     """The kernel `name`, symbol number `symbol`, whose code is section `index`."""
@@ -195,8 +205,9 @@ def _kernel(
         max_threads=max_threads,
         required_threads=required,
         cluster=cluster,
-        lines=lines[1],
-        source_file=lines[0],
+        lines=lines.lines,
+        source_file=lines.main_file,
+        places=lines.places,
     )
 
 
@@ -215,8 +226,9 @@ def _parse(data: bytes, path: str) -> Cubin:
     for start, count, size in (("e_phoff", "e_phnum", "e_phentsize"), ("e_shoff", "e_shnum", "e_shentsize")):
         if header[start] + header[count] * header[size] > len(data):
             raise SubcoreError(f"{path}: truncated: its header tables end past the end of the file")
-    table = elf.get_section_by_name(".symtab")
-    symbols = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
+    _check_sections(elf, len(data), path)
+    symbol_table = elf.get_section_by_name(".symtab")
+    symbols = list(symbol_table.iter_symbols()) if isinstance(symbol_table, SymbolTableSection) else []
     sections: dict[str, bytes] = {}
     relocations: dict[str, tuple[Relocation, ...]] = {}
     kernels: dict[str, KernelCode] = {}
@@ -227,9 +239,7 @@ def _parse(data: bytes, path: str) -> Cubin:
                 Relocation(r["r_offset"], r["r_info_type"], symbols[r["r_info_sym"]].name, r.entry.get("r_addend", 0))
                 for r in section.iter_relocations()
             )
-        elif section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS"):
-            if section["sh_offset"] + section["sh_size"] > len(data):
-                raise SubcoreError(f"{path}: truncated: section {section.name} ends past the end of the file")
+        elif section["sh_type"] not in _WITHOUT_DATA:
             sections[section.name] = section.data()
     values, lines = _symbol_values(sections.get(".nv.info", b"")), read_line_tables(elf)
     functions: dict[int, dict[str, int]] = {}
@@ -239,10 +249,8 @@ def _parse(data: bytes, path: str) -> Cubin:
     for number, symbol in enumerate(symbols):
         name, home = symbol.name, symbol["st_shndx"]
         if symbol["st_info"]["type"] == "STT_FUNC" and f".nv.info.{name}" in sections and f".text.{name}" in sections:
-            line_table = lines.get(home, ("", ()))
-            kernels[name] = _kernel(
-                elf, name, home, number, sections, functions[home], values, line_table, architecture
-            )
+            table = lines.get(home, LineTable("", ()))
+            kernels[name] = _kernel(elf, name, home, number, sections, functions[home], values, table, architecture)
     variables: dict[str, GlobalVariable] = {}
     constants: dict[str, tuple[int, int]] = {}
     for symbol in symbols:
@@ -254,7 +262,29 @@ def _parse(data: bytes, path: str) -> Cubin:
             variables[symbol.name] = GlobalVariable(symbol.name, size, initial)
         elif home == ".nv.constant3":
             constants[symbol.name] = (value, size)
-    return Cubin(data, architecture, kernels, variables, constants, sections, relocations, path)
+    externals = tuple(
+        symbol.name for symbol in symbols if symbol["st_shndx"] == "SHN_UNDEF" and symbol.name and _is_function(symbol)
+    )
+    return Cubin(data, architecture, kernels, variables, constants, sections, relocations, path, externals)
+
+
+def _is_function(symbol: Symbol) -> bool:
+    return symbol["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE")
+
+
+def _check_sections(elf: ELFFile, size: int, path: str) -> None:
+    """Refuse headers that would make the reader decompress, or copy far more than the file holds."""
+    total = 0
+    for section in elf.iter_sections():
+        if section["sh_flags"] & SH_FLAGS.SHF_COMPRESSED:
+            raise SubcoreError(f"{path}: section {section.name} is compressed: no compiler writes such cubins")
+        if section["sh_type"] in _WITHOUT_DATA:
+            continue
+        if section["sh_offset"] + section["sh_size"] > size:
+            raise SubcoreError(f"{path}: truncated: section {section.name} ends past the end of the file")
+        total += section["sh_size"]
+    if total > 2 * size:
+        raise SubcoreError(f"{path}: damaged: its sections overlap")
 
 
 def read_cubin(source: bytes | str | Path, name: str = "cubin") -> Cubin:
@@ -278,14 +308,5 @@ def read_cubin(source: bytes | str | Path, name: str = "cubin") -> Cubin:
         return _parse(data, name)
     except SubcoreError:
         raise
-    except (
-        ELFError,
-        struct.error,
-        KeyError,
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-    ) as error:
+    except Exception as error:  # whatever the ELF reader runs into, the file is to blame
         raise SubcoreError(f"{name}: truncated or damaged cubin ({type(error).__name__}: {error})") from None

@@ -18,6 +18,9 @@ from isa.errors import SubcoreError
 from isa.toolchain import find_nvdisasm
 
 _FORMAT = 1  # of cached listings
+# What nvdisasm may take: damaged cubins make it loop or allocate without end. A common cubin takes 0.1 s and 100 MB.
+_PROCESSOR_SECONDS, _PER_MEGABYTE, _SECONDS = 2, 20, 600
+_MEMORY_BYTES = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,36 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def run_nvdisasm(cubin: bytes, *options: str) -> str:
-    """Output of nvdisasm on a cubin. SubcoreError with its message if it fails."""
+    """Output of nvdisasm on a cubin. SubcoreError with its message if it fails, hangs or takes too much memory."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        done = subprocess.run(
-            [find_nvdisasm(), *options, file.name], capture_output=True, text=True, errors="replace", check=False
-        )
-        if done.returncode:
-            message = (done.stderr or done.stdout).replace(file.name, "the cubin").strip()
-            raise SubcoreError(f"nvdisasm cannot read the cubin: {message}")
-    return done.stdout
+        command = [str(find_nvdisasm()), *options, file.name]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+        ) as process:
+            _limit(process.pid, _PROCESSOR_SECONDS + _PER_MEGABYTE * len(cubin) // 1_000_000)
+            try:
+                output, complaint = process.communicate(timeout=_SECONDS)
+            except BaseException as error:
+                process.kill()
+                if isinstance(error, subprocess.TimeoutExpired):
+                    message = f"nvdisasm did not end within {_SECONDS} seconds: the cubin is damaged"
+                    raise SubcoreError(message) from None
+                raise
+        if process.returncode:
+            lines = (complaint or output).replace(file.name, "the cubin").strip().splitlines()
+            reason = lines[-1][:300] if lines else f"it was stopped or crashed (status {process.returncode})"
+            raise SubcoreError(f"nvdisasm cannot read the cubin: {reason}")
+    return output
+
+
+def _limit(process: int, processor_seconds: int) -> None:
+    with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):  # not Linux, or it has ended already
+        import resource
+
+        resource.prlimit(process, resource.RLIMIT_CPU, (processor_seconds, processor_seconds))
+        resource.prlimit(process, resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
 
 
 @cache
@@ -88,13 +110,17 @@ def _row(guard: str, opcode: str, operands: str) -> list[str]:
 
 
 def _disassemble(cubin: bytes) -> dict[str, list[list[str]]]:
-    return {
-        function["function-name"]: [
-            _row(line.get("predicate", ""), line["opcode"], line.get("operands", ""))
-            for line in function["sass-instructions"]
-        ]
-        for function in json.loads(run_nvdisasm(cubin, "-json", "-c"))[1]
-    }
+    output = run_nvdisasm(cubin, "-json", "-c")
+    try:
+        return {
+            function["function-name"]: [
+                _row(line.get("predicate", ""), line["opcode"], line.get("operands", ""))
+                for line in function["sass-instructions"]
+            ]
+            for function in json.loads(output)[1]
+        }
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SubcoreError(f"nvdisasm cannot read the cubin: its listing is no JSON ({error})") from None
 
 
 def disassemble(cubin: bytes) -> dict[str, list[ListedInstruction]]:

@@ -195,6 +195,8 @@ def register_latency(architecture: int) -> np.ndarray:
     table = _spread(table)
     if architecture in _TURING:
         table[[_P.ALU, _P.DISP64, _P.FMA, _P.WIDE_LOW, _P.WIDE_HIGH], _C.IMMA] = 8  # NAK sm75
+    elif architecture < 90:
+        table[_P.FMA, _C.R2UR] = 4  # compiler on sm_86 and sm_89
     if architecture >= 90:
         table[_P.FP64, _C.HFMA2_MMA] = 10  # NAK sm100
     table[[_P.VOTE, _P.ELECT, _P.DUAL_ALU]] = table[_P.ALU]

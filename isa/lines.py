@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
+_MAX_LINE = 1 << 24
 _FIXED_ADVANCE, _SET_ADDRESS, _END_SEQUENCE = 9, 2, 1
 
 
@@ -32,11 +34,20 @@ def _strings(data: bytes, at: int) -> tuple[list[str], int]:
     return found, at + 1
 
 
-def read_line_tables(elf: ELFFile) -> dict[int, tuple[str, tuple[tuple[int, int], ...]]]:
-    """Line tables by index of the code section: (name of the main file, ((first pc, line), ...) sorted by pc).
+class LineTable(NamedTuple):
+    """Where the instructions of one code section come from. `places`: (first pc, file name, line), sorted by pc."""
 
-    Rows of other files (headers, inlined library code) carry line 0. Sections without line information are absent.
-    """
+    main_file: str
+    places: tuple[tuple[int, str, int], ...]
+
+    @property
+    def lines(self) -> tuple[tuple[int, int], ...]:
+        """(first pc, line in the main file); 0 for rows of other files (headers, inlined library code)."""
+        return tuple((pc, line if file == self.main_file else 0) for pc, file, line in self.places)
+
+
+def read_line_tables(elf: ELFFile) -> dict[int, LineTable]:
+    """Line tables by index of the code section. Sections without line information are absent."""
     section, symbols = elf.get_section_by_name(".debug_line"), elf.get_section_by_name(".symtab")
     if section is None or not isinstance(symbols, SymbolTableSection):
         return {}
@@ -61,8 +72,8 @@ def read_line_tables(elf: ELFFile) -> dict[int, tuple[str, tuple[tuple[int, int]
     tables = {}
     for index, found in rows.items():
         main = Counter(file for _, file, _ in found).most_common(1)[0][0]
-        lines = sorted({pc: line if file == main else 0 for pc, file, line in found}.items())
-        tables[index] = (main.rsplit("/", 1)[-1], tuple(lines))
+        last = {pc: (pc, file.rsplit("/", 1)[-1], line) for pc, file, line in found if 0 <= line <= _MAX_LINE}
+        tables[index] = LineTable(main.rsplit("/", 1)[-1], tuple(last[pc] for pc in sorted(last)))
     return tables
 
 

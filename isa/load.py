@@ -59,6 +59,7 @@ def build_program(code: KernelCode, instructions: tuple[Instruction, ...], archi
     """Static program of decoded instructions: records with control bits, source lines and warnings."""
     records = np.array([build_record(i, architecture) for i in instructions], INSTRUCTION)
     if len(records):
+        records["target"][records["target"] >= len(records)] = -1  # out of the code: an error when it is taken
         control = decode_control(instruction_words(code.code)[:, 1])
         for name, values in zip(control._fields, control, strict=True):
             records[name] = values

@@ -87,7 +87,7 @@ ELEMENT_BITS = {
     "S8": 8, "U8": 8, "S4": 4, "U4": 4, "B1": 1,
 }  # fmt: skip
 _MMA = {"HMMA": TensorKind.HMMA, "IMMA": TensorKind.IMMA, "BMMA": TensorKind.BMMA, "DMMA": TensorKind.DMMA,
-        "QMMA": TensorKind.QMMA, "OMMA": TensorKind.QMMA, "HGMMA": TensorKind.HGMMA, "IGMMA": TensorKind.HGMMA,
+        "QMMA": TensorKind.QMMA, "OMMA": TensorKind.OMMA, "HGMMA": TensorKind.HGMMA, "IGMMA": TensorKind.HGMMA,
         "QGMMA": TensorKind.HGMMA, "BGMMA": TensorKind.HGMMA, "MOVM": TensorKind.MOVM}  # fmt: skip
 
 
@@ -135,11 +135,15 @@ def tensor_shape(mnemonic: str, modifiers: tuple[str, ...]) -> TensorShape | Non
         return None
     types = [m for m in modifiers if m in ELEMENT_BITS]
     bits, accumulator = 16, 32
-    if kind in (TensorKind.HMMA, TensorKind.QMMA) or mnemonic in ("HGMMA", "QGMMA"):
+    if kind in (TensorKind.HMMA, TensorKind.QMMA, TensorKind.OMMA) or mnemonic in ("HGMMA", "QGMMA"):
         accumulator = 16 if types[:1] == ["F16"] else 32
         # HMMA.884.F32.F32 of sm_70 names D and C: its factors are half precision, only TF32 ones are 32 bits wide
         operands = [t for t in types[1:] if t != "F32"]
-        bits = ELEMENT_BITS[operands[0]] if operands else (8 if kind == TensorKind.QMMA or mnemonic == "QGMMA" else 16)
+        bits = ELEMENT_BITS[operands[0]] if operands else 8 if mnemonic == "QGMMA" else 16
+        if kind == TensorKind.QMMA:
+            bits = 8  # FP6 and FP4 too lie in bytes
+        if kind == TensorKind.HMMA and accumulator == 16 and any(m.startswith("STEP") for m in modifiers):
+            m = 16  # sm_70: a step with 16-bit accumulators covers twice the rows
     elif mnemonic in ("IMMA", "IGMMA"):
         bits = ELEMENT_BITS[types[0]] if types else 8
     elif mnemonic in ("BMMA", "BGMMA"):

@@ -97,7 +97,7 @@ _TOKEN = re.compile(
     | \[[^\]]*\](?:\.\w+)*                                # address
     | \{[^}]*\}
     | `\([^)]*\)
-    | [^,\[\s]+
+    | (?:(?!desc\[)[^,\[\s])+
     )\s*,?""",
     re.VERBOSE,
 )
@@ -121,7 +121,7 @@ _HALF = {"HADD2", "HMUL2", "HFMA2", "HMNMX2", "HSET2", "HSETP2"}
 # compiled code: additions are multiplications-and-additions without B; one-source moves read B.
 _POSITIONS = {
     "FADD": (0, 2), "FADD2": (0, 2), "DADD": (0, 2), "HADD2": (0, 2), "HSET2": (0, 2), "HSETP2": (0, 2),
-    "DSETP": (0, 2), "FSWZADD": (0, 2),
+    "DSETP": (0, 2), "FSWZADD": (0, 2), "R2UR": (0,),
 }  # fmt: skip
 _ONE_SOURCE_POSITION = 1
 # Lowest bit of the descriptor's uniform register, which the text of sm_80 to sm_89 leaves out (from -plr).
@@ -257,7 +257,7 @@ def _parse_operand(
 
 
 def split_operands(text: str) -> list[str]:
-    """Operand tokens. The JSON listing omits the comma before an address: `R2[R4.64]`, `[R2][R6.64]`."""
+    """Operand tokens. The JSON listing omits the comma before an address: `R2[R4.64]`, `R2desc[UR4][R6.64]`."""
     return [m[1] for m in _TOKEN.finditer(text)]
 
 

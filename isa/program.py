@@ -102,6 +102,7 @@ class TensorKind(IntEnum):
     QMMA = 5
     HGMMA = 6
     MOVM = 7
+    OMMA = 8  # block-scaled FP4
 
 
 # One record per static instruction. Operand slots are A, B, C, D in the order of the SASS text (D = store data of

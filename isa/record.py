@@ -109,7 +109,7 @@ def build_record(instruction: Instruction, architecture: int) -> np.void:
     record["pc"] = instruction.pc
     record["guard"] = instruction.guard
     record["guard_uniform"] = instruction.guard_uniform
-    record["target"] = instruction.target
+    record["target"] = instruction.target if 0 <= instruction.target < 1 << 31 else -1
     predicates = {"predicate_sources": 0, "predicate_destinations": 0}
     uniform_predicates = {"uniform_predicate_sources": 0, "uniform_predicate_destinations": 0}
     destination = 0

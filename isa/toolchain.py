@@ -35,7 +35,13 @@ def include_folders() -> list[Path]:
 
 
 def find_nvrtc() -> tuple[Path, Path | None]:
-    """The NVRTC library and its builtins library. SubcoreError if absent."""
+    """The NVRTC library and its builtins: $SUBCORE_NVRTC if set, else the newest found. SubcoreError if absent."""
+    if chosen := os.environ.get("SUBCORE_NVRTC"):
+        library = Path(chosen)
+        if not library.is_file():
+            raise SubcoreError(f"SUBCORE_NVRTC: {chosen}: no such file; it must name a libnvrtc.so")
+        beside = sorted(p for p in library.parent.glob("libnvrtc-builtins.so*") if "alt" not in p.name)
+        return library, beside[-1] if beside else None
     for root in toolkit_roots():
         for folder in (root / "lib", root / "lib64"):
             libraries = sorted(p for p in folder.glob("libnvrtc.so*") if "alt" not in p.name)

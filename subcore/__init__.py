@@ -4,6 +4,8 @@
     result = subcore.simulate("matmul_tiled", "rtx_a6000", parameters={"n": 256})
     print(result.cycles, result.stalls, result.counters, sep="\\n")
 
+    subcore.launch("scale.cu", "scale", grid=8, block=128, args=(array, 1024), gpu="rtx_a6000")  # on numpy arrays
+
 Names are imported when first used, so that `import subcore` costs nothing.
 """
 
@@ -18,25 +20,33 @@ if TYPE_CHECKING:
     from sim.host import HostModel, HostTimeline
     from sim.result import RunResult
     from subcore.api import emulate, load_config, load_trace, load_traces, simulate
+    from subcore.launcher import LaunchResult, launch
+    from traces.emulator.faults import EmulationError
 
 
 _HOME = {
     "simulate": "subcore.api",
     "emulate": "subcore.api",
+    "launch": "subcore.launcher",
+    "LaunchResult": "subcore.launcher",
     "load_trace": "subcore.api",
     "load_traces": "subcore.api",
     "load_config": "subcore.api",
+    "EmulationError": "traces.emulator.faults",
     "RunResult": "sim.result",
     "HostTimeline": "sim.host",
     "HostModel": "sim.host",
 }
 
 __all__ = [
+    "EmulationError",
     "HostModel",
     "HostTimeline",
+    "LaunchResult",
     "RunResult",
     "SubcoreError",
     "emulate",
+    "launch",
     "load_config",
     "load_trace",
     "load_traces",

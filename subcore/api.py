@@ -13,6 +13,7 @@ from isa.errors import SubcoreError
 if TYPE_CHECKING:
     from configs.schema import Config
     from sim.result import RunResult
+    from traces.emulator.trace import EmulatedTrace
     from traces.stream import Trace
 
 LIBRARY = Path(__file__).resolve().parent.parent / "traces" / "library"
@@ -46,41 +47,53 @@ def emulate(
     architecture: int | None = None,
     parameters: Mapping[str, int] | None = None,
     launch: str | Path | None = None,
-) -> Trace:
+    **options: Any,
+) -> EmulatedTrace:
     """Trace of a kernel that is compiled and emulated on demand.
 
     `kernel` is a name of `traces/kernels`, a launch file (.toml), or a .cu or .cubin file with its launch file
-    `launch` (default: the file of the same name beside it). `parameters` change the named sizes of the launch file;
-    `architecture` (86 = sm_86) is what to compile for. Needs the NVIDIA compiler wheels (extra `sass`).
+    `launch` (default: the file of the same name beside it); `subcore.launch` needs none. `parameters` change the
+    named sizes of the launch file; `architecture` (86 = sm_86) is what to compile for. `options` are those of
+    `traces.emulator.trace.EmulatedTrace`. Needs the NVIDIA compiler wheels (extra `sass`).
     """
     from traces.emulator.trace import emulate as run
     from traces.kernels.catalogue import load_launch
 
     path = Path(kernel)
     if path.suffix not in (".cu", ".cubin"):
-        return run(load_launch(launch or kernel, parameters), architecture=architecture)
+        return run(load_launch(launch or kernel, parameters), architecture=architecture, **options)
     beside = Path(launch) if launch is not None else path.with_suffix(".toml")
-    for needed, what in (
-        (path, "no such file"),
-        (beside, f"no launch file for {path.name}"),
-    ):
-        if not needed.is_file():
-            raise SubcoreError(f"{needed}: {what}")
+    if not path.is_file():
+        raise SubcoreError(f"{path}: no such file")
+    if not beside.is_file():
+        raise SubcoreError(
+            f"{beside}: no launch file for {path.name}; write one, or say how to launch it with --grid, --block and "
+            "--arg (in Python: subcore.launch)"
+        )
     case = load_launch(beside, parameters)
     if path.suffix == ".cu":
-        return run(replace(case, source=path), architecture=architecture)
+        return run(replace(case, source=path), architecture=architecture, **options)
+    given = {
+        "names": [argument.name for argument in case.arguments],
+        "outputs": [argument.name for argument in case.arguments if argument.output],
+        "dynamic_shared_bytes": case.dynamic_shared_bytes,
+    }
     values = [argument.value for argument in case.arguments]
-    shared = case.dynamic_shared_bytes
-    return run(path, case.kernel, case.grid, case.block, values, architecture=architecture, dynamic_shared_bytes=shared)
+    return run(path, case.kernel, case.grid, case.block, values, architecture=architecture, **{**given, **options})
 
 
 def find_traces(
-    source: str | Path, architecture: int, parameters: Mapping[str, int] | None = None
+    source: str | Path,
+    architecture: int | None,
+    parameters: Mapping[str, int] | None = None,
+    launch: str | Path | None = None,
+    **options: Any,
 ) -> tuple[list[Trace], list[str]]:
     """Traces that `source` names, and remarks about how they were found.
 
     `source` is a trace file or folder, a launch file, or a kernel's name. A named kernel is emulated for
-    `architecture`; without the NVIDIA compiler its trace in `traces/library` is taken instead.
+    `architecture`; without the NVIDIA compiler its trace in `traces/library` is taken instead. `launch` and `options`
+    as in `emulate`.
     """
     from traces.kernels.catalogue import list_kernels
 
@@ -97,7 +110,8 @@ def find_traces(
         stored = LIBRARY / f"{source}.sm_{architecture}.sct"
         if stored.is_file() and not parameters:
             return load_traces(stored), ["the CUDA compiler is not installed: replaying the trace in traces/library"]
-    return [emulate(source, architecture, parameters)], []
+    wanted = None if path.suffix == ".cubin" else architecture
+    return [emulate(source, wanted, parameters, launch, **options)], []
 
 
 def compiler_missing() -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +34,92 @@ overlays = click.option(
 parameters = click.option(
     "-p", "parameters", multiple=True, metavar="NAME=N", help="Change a size of a named kernel; may be repeated."
 )
+
+
+_LAUNCH = (
+    click.option("--launch", "launch_file", metavar="FILE.toml", help="Launch file of a .cu or .cubin."),
+    click.option("--kernel", "kernel_name", metavar="NAME", help="Kernel of a .cu or .cubin that holds several."),
+    click.option("--grid", metavar="X[,Y,Z]", help="Thread blocks of a .cu or .cubin without launch file."),
+    click.option("--block", metavar="X[,Y,Z]", help="Threads per block."),
+    click.option(
+        "--arg",
+        "arguments",
+        multiple=True,
+        metavar="TYPE[N]:FILL|out:TYPE[N]|TYPE:VALUE",
+        help="One kernel argument, in order: float32[1024]:random (zeros, ones, arange, a number), out:float32[1024], "
+        "int32:5, @FILE.npy, null; NAME= may precede it.",
+    ),
+    click.option("--shared-bytes", type=click.IntRange(0), default=0, metavar="N", help="Dynamic shared memory."),
+    click.option("--stack-bytes", type=click.IntRange(0), metavar="N", help="Local memory per thread, for recursion."),
+    click.option("--max-instructions", type=click.IntRange(1), metavar="N", help="Most warp instructions to emulate."),
+    click.option("--allow-uninitialized", is_flag=True, help="Allow reads of shared memory before a write."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LaunchChoice:
+    """How to launch: by a launch file, or directly by kernel, grid, block and arguments."""
+
+    file: str | None
+    kernel: str | None
+    grid: str | None
+    block: str | None
+    arguments: tuple[str, ...]
+    shared_bytes: int
+    options: dict[str, Any]  # of the emulator
+
+    @property
+    def direct(self) -> bool:
+        return bool(self.kernel or self.grid or self.block or self.arguments or self.shared_bytes)
+
+
+def launch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--launch, --kernel, --grid ... as one LaunchChoice, the parameter `choice`."""
+
+    @wraps(command)
+    def wrapped(launch_file: str | None, kernel_name: str | None, grid: str | None, block: str | None,
+                arguments: tuple[str, ...], shared_bytes: int, stack_bytes: int | None,
+                max_instructions: int | None, allow_uninitialized: bool, **others: Any) -> Any:  # fmt: skip
+        emulator: dict[str, Any] = {"stack_bytes": stack_bytes, "check_uninitialized": not allow_uninitialized}
+        if max_instructions is not None:
+            emulator["budget"] = max_instructions
+        choice = LaunchChoice(launch_file, kernel_name, grid, block, arguments, shared_bytes, emulator)
+        return command(choice=choice, **others)
+
+    for option in reversed(_LAUNCH):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def find_traces(
+    source: str, architecture: int | None, parameters: Mapping[str, int], choice: LaunchChoice
+) -> tuple[list[Trace], list[str]]:
+    """What the command line names, as `api.find_traces` does, or a direct launch of a .cu or .cubin."""
+    from subcore import api
+
+    if not choice.direct:
+        return api.find_traces(source, architecture, parameters, choice.file, **choice.options)
+    from subcore.launcher import prepare
+    from subcore.literals import read_arguments, read_sizes
+
+    if choice.file is not None or parameters:
+        raise click.UsageError("a launch file or -p cannot be combined with --kernel, --grid, --block or --arg")
+    if Path(source).suffix not in (".cu", ".cubin"):
+        raise click.UsageError(f"--kernel, --grid, --block and --arg launch a .cu or .cubin file, not {source}")
+    found = read_arguments(choice.arguments)
+    trace = prepare(
+        source,
+        choice.kernel,
+        read_sizes(choice.grid or "1", "--grid"),
+        read_sizes(choice.block, "--block") if choice.block else None,
+        [literal.value for literal in found],
+        choice.shared_bytes,
+        architecture=None if source.endswith(".cubin") else architecture,
+        names=[literal.name for literal in found],
+        outputs=[literal.name for literal in found if literal.output],
+        **choice.options,
+    )
+    return [trace], []
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,14 +162,12 @@ def load(gpu: str, overlays: Sequence[str], settings: Sequence[str]) -> Config:
 
 def compile_emulator(trace: Trace) -> None:
     """Let an emulated trace compile its interpreter now, and say so on standard error; no effect later on."""
-    from isa.jit import is_cold
-    from traces.emulator.interpreter import run
     from traces.emulator.trace import EmulatedTrace
 
-    if isinstance(trace, EmulatedTrace) and is_cold(run):
+    if isinstance(trace, EmulatedTrace) and trace.is_cold():
         click.echo("compiling the emulator, once per version ...", err=True)
         began = time.perf_counter()
-        next(trace.blocks())
+        trace.compile()
         click.echo(f"compiled in {time.perf_counter() - began:.1f} s", err=True)
 
 

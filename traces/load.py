@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isa.errors import SubcoreError
@@ -27,7 +27,10 @@ class MemoryCopy:
 
 @dataclass(frozen=True)
 class KernelsList:
-    """The traces of one application in launch order, and the copies between them (listed, not simulated)."""
+    """The traces of one application in launch order, and the copies between them.
+
+    The launch of a trace lists the copies to the device before it: they decide what is in the L2 when it starts.
+    """
 
     path: Path
     traces: list[AccelsimTrace]
@@ -61,7 +64,11 @@ def open_kernelslist(path: str | Path) -> KernelsList:
             raise SubcoreError(f"{path}: line {number}: expected a kernel trace or a copy, found {name[:80]!r}")
     if not files:
         raise SubcoreError(f"{path}: the list names no kernel")
-    return KernelsList(path, [open_accelsim(file, CACHE_BYTES // len(files)) for file in files], tuple(copies))
+    traces = [open_accelsim(file, CACHE_BYTES // len(files)) for file in files]
+    for index, trace in enumerate(traces):
+        before = [c for c in copies if c.kind == "MemcpyHtoD" and c.before_kernel <= index]
+        trace.launch = replace(trace.launch, copies=tuple((c.address, c.size_bytes) for c in before))
+    return KernelsList(path, traces, tuple(copies))
 
 
 def open_any(path: str | Path) -> Trace | list[Trace]:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import zipfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -104,7 +105,10 @@ def _static(launch: Launch, program: Program) -> tuple[dict[str, Any], np.ndarra
     del fields["instructions"]
     fields["source_file"] = Path(program.source_file).name
     fields["mnemonics"] = sorted(names)
-    return {"launch": asdict(launch), "program": fields}, records
+    plain = asdict(launch)
+    if not launch.copies:
+        del plain["copies"]
+    return {"launch": plain, "program": fields}, records
 
 
 def _encode_static(static: dict[str, Any], records: np.ndarray) -> bytes:
@@ -117,10 +121,41 @@ def trace_hash(trace: Trace) -> str:
     """SHA-256 of launch, program and streams as 64 hex digits; equal for equal traces wherever they come from."""
     if isinstance(trace, StoredTrace):
         return trace.header["trace_hash"]
-    digest = StreamDigest(trace.program, trace.launch)
-    for columns in checked_columns(trace.blocks(), trace.program, trace.launch):
-        digest.update(columns)
-    return digest.hexdigest(_encode_static(*_static(trace.launch, trace.program)))
+    hashing = trace if isinstance(trace, HashingTrace) else HashingTrace(trace)
+    if not hashing.hash:
+        for _ in hashing.blocks():
+            pass
+    return hashing.hash
+
+
+class HashingTrace:
+    """A trace that is hashed while somebody reads it: nobody has to read, or emulate, it a second time for that.
+
+    `hash` is "" until the last chunk of a pass has been given out.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace, self.launch, self.program = trace, trace.launch, trace.program
+        self.provenance = getattr(trace, "provenance", {})
+        self.hash = trace.header["trace_hash"] if isinstance(trace, StoredTrace) else ""
+
+    def blocks(self) -> Iterator[BlockStreams]:
+        """The chunks of the trace, checked."""
+        if self.hash:
+            yield from self.trace.blocks()
+            return
+        digest, chunks = StreamDigest(self.program, self.launch), deque[BlockStreams]()
+
+        def noted() -> Iterator[BlockStreams]:
+            for chunk in self.trace.blocks():
+                chunks.append(chunk)
+                yield chunk
+
+        for columns in checked_columns(noted(), self.program, self.launch):
+            digest.update(columns)
+            if digest.counts["blocks"] == self.launch.blocks:
+                self.hash = digest.hexdigest(_encode_static(*_static(self.launch, self.program)))
+            yield chunks.popleft()
 
 
 def _joined(parts: Iterator[Columns]) -> Iterator[Columns]:
@@ -264,6 +299,9 @@ class StoredTrace:
             if not (len(launch[name]) == 3 and all(type(v) is int and v > 0 for v in launch[name])):
                 raise ValueError(f"launch {name} is {launch[name]!r}, expected three positive integers")
             launch[name] = tuple(launch[name])
+        launch["copies"] = tuple(tuple(pair) for pair in launch.get("copies", ()))
+        if not all(len(c) == 2 and all(type(v) is int and v >= 0 for v in c) for c in launch["copies"]):
+            raise ValueError("launch copies must be pairs of address and bytes")
         mnemonics = fields.pop("mnemonics")
         fields["text"], fields["warnings"] = tuple(fields["text"]), tuple(fields["warnings"])
         fields["parameters"] = tuple(Parameter(**p) for p in fields["parameters"])

@@ -34,6 +34,7 @@ class Launch:
     shared_base: int = 0  # generic address windows, where known
     local_base: int = 0
     stream: int = 0
+    copies: tuple[tuple[int, int], ...] = ()  # host copies to the device before it: (address, bytes), in their order
 
     @property
     def blocks(self) -> int:

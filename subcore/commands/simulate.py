@@ -14,16 +14,18 @@ from subcore import options
 if TYPE_CHECKING:
     from sim.result import RunResult
 
-_INPUTS = ("source", "gpu", "overlays", "settings", "parameters", "arch", "any_arch", "max_cycles")
+_INPUTS = ("source", "gpu", "overlays", "settings", "parameters", "arch", "any_arch", "max_cycles", "launch_file",
+           "kernel_name", "grid", "block", "arguments", "shared_bytes", "stack_bytes")  # fmt: skip
 
 
 @click.command()
-@click.argument("source", metavar="TRACE|KERNEL")
+@click.argument("source", metavar="TRACE|KERNEL|FILE")
 @options.config_options
 @options.parameters
 @click.option("-a", "--arch", metavar="sm_NN", help="Compile a named kernel for another architecture than the GPU's.")
 @click.option("--any-arch", is_flag=True, help="Simulate code of an architecture that the GPU cannot run.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write a run directory.")
+@options.launch_options
 @options.force
 @options.as_json
 @click.option("--max-cycles", type=click.IntRange(1), metavar="N", help="Stop with an error after so many cycles.")
@@ -36,6 +38,7 @@ def command(
     arch: str | None,
     any_arch: bool,
     output: Path | None,
+    choice: options.LaunchChoice,
     force: bool,
     as_json: bool,
     max_cycles: int | None,
@@ -43,20 +46,24 @@ def command(
     """Simulate a kernel and show its cycles, counters and where the cycles went.
 
     Give a trace (.sct, .traceg, .traceg.xz, a kernelslist or a folder of them), a launch file, or the name of a
-    kernel of our library (`subcore trace kernels`), which is compiled for the GPU's architecture and emulated.
+    kernel of our library (`subcore trace kernels`), which is compiled for the GPU's architecture and emulated; or
+    a .cu or .cubin file with --grid, --block and --arg.
 
     Example: subcore simulate matmul_tiled -c rtx_a6000 -p n=256 --set l1d.mshrs=64 -o runs/matmul
     """
     from subcore import api, rundir
+    from traces.store import HashingTrace
 
     if output is not None:
         rundir.check_target(output, force)
     config = options.load(gpu, overlays, settings)
     architecture = options.read_architecture(arch) or config.gpu.architecture
-    traces, remarks = api.find_traces(source, architecture, options.read_parameters(parameters))
+    traces, remarks = options.find_traces(source, architecture, options.read_parameters(parameters), choice)
     runs = []
     for number, trace in enumerate(traces):
         options.compile_emulator(trace)
+        if output is not None:
+            trace = HashingTrace(trace)
         with _Status(number, len(traces)) as status:
             result = api.simulate(
                 trace,

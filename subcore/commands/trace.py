@@ -27,26 +27,43 @@ def command() -> None:
 @command.command()
 @click.argument("kernel", metavar="KERNEL|FILE")
 @click.option("-a", "--arch", metavar="sm_NN", help="Architecture to compile for.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Trace file to write (.sct).")
-@click.option("--launch", metavar="FILE.toml", help="Launch file of a .cu or .cubin: grid, block, arguments.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Trace file to write (.sct).")
+@click.option("--outputs", type=click.Path(path_type=Path), metavar="FILE.npz", help="Write the output arrays.")
+@options.launch_options
 @options.parameters
 @options.force
 def emulate(
-    kernel: str, arch: str | None, output: Path, launch: str | None, parameters: tuple[str, ...], force: bool
+    kernel: str,
+    arch: str | None,
+    output: Path | None,
+    outputs: Path | None,
+    choice: options.LaunchChoice,
+    parameters: tuple[str, ...],
+    force: bool,
 ) -> None:
     """Compile a kernel, run it in the functional emulator and write its trace.
 
     KERNEL is a name of our library (`subcore trace kernels`); FILE a launch file, or a .cu or .cubin whose launch
-    file lies beside it.
-    """
-    from subcore import api
+    file lies beside it, or that --grid, --block and --arg launch.
 
+    Example: subcore trace emulate saxpy.cu -a sm_86 --grid 8 --block 128 --arg int32:1024 --arg float32:2
+    --arg float32[1024]:random --arg out:float32[1024] -o saxpy.sct
+    """
     if arch is None and not kernel.endswith(".cubin"):
         raise click.UsageError("say which architecture to compile for: -a sm_86")
+    for target in (output, outputs):
+        if target is not None and target.exists() and not force:
+            raise SubcoreError(f"{target}: exists already; choose another name or pass --force")
+    if output is None and outputs is None:
+        raise click.UsageError("say what to write: -o/--output TRACE.sct, --outputs ARRAYS.npz or both")
     sizes = options.read_parameters(parameters)
-    trace = api.emulate(kernel, options.read_architecture(arch), sizes, launch)
+    traces, _ = options.find_traces(kernel, options.read_architecture(arch), sizes, choice)
+    trace = traces[0]
     options.compile_emulator(trace)
-    _write(trace, output, force, time.perf_counter())
+    if output is not None:
+        _write(trace, output, force, time.perf_counter())
+    if outputs is not None:
+        _write_outputs(trace, outputs, force)
 
 
 @command.command("import")
@@ -125,11 +142,15 @@ def disasm(source: str, arch: str | None, kernel: str | None, counts: bool) -> N
 
 @command.command()
 def kernels() -> None:
-    """List the kernels of our library."""
-    from traces.kernels.catalogue import list_kernels
+    """List the kernels of our library by topic."""
+    from traces.kernels.catalogue import describe_kernels
 
-    for name in list_kernels():
-        click.echo(name)
+    before = ""
+    for topic, name, description in describe_kernels():
+        if topic != before:
+            click.echo(f"{topic}:")
+            before = topic
+        click.echo(f"  {name:<26}{description}")
 
 
 def _write(trace: Trace, output: Path, force: bool, started: float) -> None:
@@ -143,6 +164,20 @@ def _write(trace: Trace, output: Path, force: bool, started: float) -> None:
         f"{output}: {trace.launch.kernel}, {shown(trace.launch.blocks)} blocks, "
         f"{shown(instructions)} warp instructions, {shown(output.stat().st_size)} bytes, {seconds:.1f} s"
     )
+
+
+def _write_outputs(trace: Trace, path: Path, force: bool) -> None:
+    import numpy as np
+
+    from traces.emulator.trace import EmulatedTrace
+    from traces.store import replace_file
+
+    if not isinstance(trace, EmulatedTrace):
+        raise SubcoreError(f"{path}: a recorded trace has no output arrays")
+    arrays = trace.outputs()
+    with replace_file(path, force) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    click.echo(f"{path}: {', '.join(arrays) or 'no arrays'}")
 
 
 def _info_text(info: dict[str, Any]) -> str:

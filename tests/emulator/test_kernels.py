@@ -1,97 +1,62 @@
-"""Every bundled kernel against its numpy reference; streams are complete, deterministic and independent of chunking."""
+"""Every bundled kernel against its reference, and launch files that hold what they promise."""
 
 import numpy as np
 import pytest
 
-from tests.emulator.conftest import ARCHITECTURES
 from traces.kernels import list_kernels, load_launch
+from traces.kernels.catalogue import FOLDER
 
-pytestmark = pytest.mark.sass
+ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
+PREFERRED = (86, 90)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("name", list_kernels())
+def launches():
+    """(kernel, architecture) pairs: two architectures in the default run, all of them in the slow one."""
+    for name in list_kernels():
+        available = [a for a in ARCHITECTURES if a in load_launch(name).architectures]
+        first = [a for a in PREFERRED if a in available]
+        chosen = [*first, *(a for a in available if a not in first)][:2]
+        for architecture in available:
+            marks = () if architecture in chosen else (pytest.mark.slow,)
+            yield pytest.param(name, architecture, marks=marks, id=f"{name}-sm_{architecture}")
+
+
+@pytest.mark.sass
+@pytest.mark.parametrize(("name", "architecture"), list(launches()))
 def test_kernel_equals_its_reference(name, architecture):
-    from traces.emulator import run
+    from traces.emulator import emulate
 
     case = load_launch(name)
-    assert not case.check(run(case, architecture))
+    trace = emulate(case, architecture=architecture, budget=2_000_000)
+    outputs = trace.outputs()
+    if case.reference is None:
+        assert outputs == {}, "a kernel with outputs needs a reference"
+    else:
+        assert not case.check(outputs)
+        assert case.check({a.name: a.value for a in case.arguments if a.output}), "inputs must not pass for results"
+    assert not trace.program.warnings
 
 
-def collect(trace):
-    return list(trace.blocks())
+def test_names_are_unique_and_every_source_has_a_launch_file():
+    files = list(FOLDER.glob("*/*.toml"))
+    assert len({path.stem for path in files}) == len(files) == len(list_kernels())
+    sources = {load_launch(name).source for name in list_kernels()}
+    # the launches of the memory benchmarks are in validate/suites/memory
+    assert {path for path in FOLDER.glob("*/*.cu") if path.parent.name != "memory"} == sources
 
 
-def lanes(chunk, access, mask):
-    """Addresses of the active lanes of one MEMORY_ACCESS."""
-    active = [lane for lane in range(32) if mask >> lane & 1]
-    if access["list_at"] < 0:
-        return [int(access["base"]) + lane * int(access["stride"]) for lane in active]
-    return chunk.lane_address[access["list_at"] : access["list_at"] + len(active)].tolist()
+@pytest.mark.parametrize("name", list_kernels())
+def test_launch_file_has_description_reference_and_a_large_size(name):
+    case = load_launch(name)
+    assert case.description
+    assert (case.reference is not None) == any(a.output for a in case.arguments), "outputs need a reference"
+    assert case.large and dict(case.large) != {key: case.parameters[key] for key in case.large}
+    again = load_launch(name)
+    for one, other in zip(case.arguments, again.arguments, strict=True):
+        assert np.asarray(one.value).tobytes() == np.asarray(other.value).tobytes(), one.name
 
 
-def flatten(chunks):
-    """Per block and warp: (instruction, mask, addresses) rows."""
-    rows = {}
-    for chunk in chunks:
-        warps = len(chunk.warp_start) - 1
-        for slot in range(warps):
-            first, last = chunk.warp_start[slot], chunk.warp_start[slot + 1]
-            rows[chunk.first_block * 8 + slot] = [
-                (
-                    int(chunk.instruction[k]),
-                    int(chunk.active_mask[k]),
-                    lanes(chunk, chunk.accesses[chunk.access[k]], int(chunk.active_mask[k]))
-                    if chunk.access[k] >= 0
-                    else None,
-                )
-                for k in range(first, last)
-            ]
-    return rows
-
-
-def test_streams_do_not_depend_on_chunks_or_repetition():
-    from traces.emulator import emulate
-
-    case = load_launch("histogram", {"n": 8192, "blocks": 6})
-    assert case.block == (256,), "flatten assumes 8 warps per block"
-    trace = emulate(case, architecture=86)
-    whole = collect(trace)
-    again = collect(trace)
-    for a, b in zip(whole, again, strict=True):
-        for name in ("warp_start", "instruction", "active_mask", "access", "accesses", "lane_address"):
-            assert getattr(a, name).tobytes() == getattr(b, name).tobytes(), name
-    small = collect(emulate(case, architecture=86, chunk_instructions=1))
-    assert len(small) == 6
-    assert [c.first_block for c in small] == list(range(6))
-    assert flatten(small) == flatten(whole)
-
-
-def test_streams_of_vectoradd_are_the_instructions_in_order_with_affine_addresses():
-    from traces.emulator import emulate
-
-    trace = emulate(load_launch("vectoradd", {"n": 1000}), architecture=86)
-    (chunk,) = trace.blocks()
-    assert len(chunk.warp_start) == 4 * 8 + 1
-    assert chunk.warp_start[-1] == len(chunk.instruction) == trace.executed_instructions
-    text = trace.program.text
-    loads = [k for k in range(len(chunk.instruction)) if "LDG" in text[chunk.instruction[k]] and chunk.active_mask[k]]
-    assert len(loads) == 2 * 32
-    records = chunk.accesses[chunk.access[loads]]
-    assert (records["list_at"] == -1).all()
-    assert (records["stride"] == 4).all()
-    first = chunk.instruction[chunk.warp_start[0] : chunk.warp_start[1]]
-    assert (np.diff(first) == 1).all()
-    last_warp = chunk.active_mask[chunk.warp_start[31] : chunk.warp_start[32]]
-    assert last_warp[-1] == 0xFF, "1000 = 31 * 32 + 8: the last warp ends with 8 active lanes"
-
-
-def test_outputs_after_iteration_equal_outputs_of_a_fresh_run():
-    from traces.emulator import emulate, run
-
-    case = load_launch("bitonic_sort")
-    trace = emulate(case, architecture=86)
-    for _ in trace.blocks():
-        pass
-    assert np.array_equal(trace.outputs()["keys"], run(case, 86)["keys"])
-    assert not np.array_equal(trace.outputs()["keys"], case.arguments[0].value), "inputs must stay as they were"
+def test_corpus_covers_sixty_kernels_in_several_topics():
+    folders = {path.parent.name for path in FOLDER.glob("*/*.toml")}
+    assert len(list_kernels()) >= 60
+    assert {"gemm", "sparse", "stencil", "graph", "deep_learning", "reduce_scan_sort", "crypto"} <= folders

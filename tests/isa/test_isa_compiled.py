@@ -85,7 +85,10 @@ def test_reuse_bits_equal_the_text(corpus, architecture):
             if instruction.mnemonic in ("TEX", "TLD"):  # the bits group texture instructions into batches
                 continue
             bits = instruction.encoding >> 122 & 0xF
-            text = sum(1 << o.slot for o in instruction.operands if o.reuse)
+            marked = [o.slot for o in instruction.operands if o.reuse]
+            if "SP" in instruction.modifiers:  # the disassembler repeats the mark of A at the metadata
+                marked = [slot for slot in marked if slot < 3]
+            text = sum(1 << slot for slot in marked)
             assert bits == text, f"{kernel.program.kernel}: {instruction.text}: bits {bits:04b}, text {text:04b}"
             checked += bool(bits)
     assert checked > 20

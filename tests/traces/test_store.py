@@ -71,6 +71,17 @@ def test_program_metadata_and_provenance_are_kept(tmp_path):
     assert b"somewhere" not in (tmp_path / "a.sct").read_bytes()
 
 
+def test_host_copies_are_kept_and_part_of_the_hash(tmp_path):
+    plain = synthetic.random_trace(3)
+    write_trace(tmp_path / "a.sct", plain)
+    assert "copies" not in open_trace(tmp_path / "a.sct").header["launch"], "files without copies stay as they were"
+    before = trace_hash(plain)
+    plain.launch = replace(plain.launch, copies=((4096, 100), (0, 1 << 40)))
+    write_trace(tmp_path / "b.sct", plain)
+    assert open_trace(tmp_path / "b.sct").launch == plain.launch
+    assert trace_hash(plain) == trace_hash(open_trace(tmp_path / "b.sct")) != before
+
+
 def test_counts_are_what_the_streams_hold(tmp_path):
     launch = Launch("k", (2, 1, 1), (32, 1, 1), 0, 16, 80)
     warp = [(0, 0xFFFFFFFF, []), (1, 0xF, [(64, 4)]), (1, 0, []), (2, 0x3, [(64, 4), [8, 16]])]

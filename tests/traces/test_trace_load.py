@@ -42,6 +42,7 @@ def test_kernelslist_gives_kernels_in_launch_order_and_copies(folder):
     assert names(listed.traces) == ["kernel10", "kernel2", "kernel10"]
     copies = [(c.kind, c.address, c.size_bytes, c.before_kernel) for c in listed.copies]
     assert copies == [("MemcpyHtoD", 0x7FB02D700000, 4096, 0), ("MemcpyDtoH", 0x10, 8, 1)]
+    assert [trace.launch.copies for trace in listed.traces] == [((0x7FB02D700000, 4096),)] * 3
     assert names(open_any(folder)) == names(open_any(folder / "kernelslist.g")) == names(listed.traces)
 
 

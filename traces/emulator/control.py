@@ -72,11 +72,14 @@ def release(warp):
         lowest = np.int64(trailing_zeros(np.uint64(pending)))
         own = np.uint32(1) << np.uint32(lowest)
         state, what = warp.lane_state[lowest], warp.lane_wait[lowest]
-        needed = warp.convergence[what, lowest] if state == LaneState.CONVERGE else what
-        needed = np.uint32((needed | own) & warp.alive)
+        converges = state == LaneState.CONVERGE
+        mask = np.uint32((warp.convergence[what, lowest] if converges else what) & warp.alive)
+        needed = np.uint32(mask | own)
         arrived = np.uint32(0)
         for other in range(LANES):
-            if warp.lane_state[other] == state and warp.lane_wait[other] == what:
+            # lanes of another call depth may wait at a barrier of the same number with another mask
+            meets = not converges or warp.convergence[what, other] & warp.alive == mask
+            if warp.lane_state[other] == state and warp.lane_wait[other] == what and meets:
                 arrived |= np.uint32(1) << np.uint32(other)
         pending &= ~own
         if needed & ~arrived == 0:
@@ -114,11 +117,12 @@ def give_way(warp, active):
         if warp.lane_state[lane] != LaneState.CONVERGE:
             continue
         barrier = warp.lane_wait[lane]
+        needed = np.uint32(warp.convergence[barrier, lane] & warp.alive)
         arrived = np.uint32(0)
         for other in range(LANES):
-            if warp.lane_state[other] == LaneState.CONVERGE and warp.lane_wait[other] == barrier:
+            meets = warp.convergence[barrier, other] & warp.alive == needed
+            if warp.lane_state[other] == LaneState.CONVERGE and warp.lane_wait[other] == barrier and meets:
                 arrived |= np.uint32(1) << np.uint32(other)
-        needed = np.uint32(warp.convergence[barrier, lane] & warp.alive)
         if needed & ~(arrived | active) == 0:
             freed = np.uint32((needed & arrived) | (np.uint32(1) << np.uint32(lane)))
             for other in range(LANES):
@@ -165,6 +169,9 @@ def control(op, warp, machine, pc, active, instructions):
                 warp.rotate_at = warp.executed + ROTATE_AFTER
                 rotate(warp)
     elif kind == Operation.EXIT:
+        active = np.uint32(active & predicate(op, warp, 0))
+        if active == 0:
+            return np.int64(Status.RUNNING)
         warp.alive = np.uint32(warp.alive & ~active)
         for lane in range(LANES):
             if (active >> np.uint32(lane)) & np.uint32(1):
@@ -185,17 +192,30 @@ def control(op, warp, machine, pc, active, instructions):
             warp.convergence[op.variant, lane] &= ~active
         release(warp)
     elif kind == Operation.WARP_SYNC:
-        mask = np.uint32(warp.a[np.int64(trailing_zeros(np.uint64(active)))])
-        leave(warp, active, pc + 1)
-        wait(warp, active, LaneState.WARP_SYNC, mask, pc + 1)
-        release(warp)
-    elif kind == Operation.YIELD:
+        together = op.variant == 0
+        for lane in range(LANES):
+            if (active >> np.uint32(lane)) & np.uint32(1) and warp.a[lane] & warp.alive & ~active:
+                together = False
+        if not together:  # every lane has a mask of its own
+            leave(warp, active, pc + 1)
+            for lane in range(LANES):
+                wait(warp, active & (np.uint32(1) << np.uint32(lane)), LaneState.WARP_SYNC, warp.a[lane], pc + 1)
+            release(warp)
+    elif kind == Operation.YIELD or kind == Operation.SLEEP:
+        machine.pauses = kind == Operation.SLEEP and warp.groups == 1
         if warp.executed >= warp.rotate_at:
             warp.rotate_at = warp.executed + ROTATE_AFTER
             if warp.groups > 1:
                 rotate(warp)
             else:
+                machine.pauses = 1
                 give_way(warp, active)
+    elif kind == Operation.ELECT:
+        leader = np.uint32(active & predicate(op, warp, 0))
+        lowest = np.uint32(trailing_zeros(np.uint64(leader))) if leader else np.uint32(0)
+        for lane in range(LANES):
+            warp.result[0, lane] = lowest
+        warp.mask_result[0] = leader & (~leader + np.uint32(1))
     elif kind == Operation.BRANCH_INDIRECT:
         return branch_indirect(op, warp, pc, active, instructions)
     elif kind == Operation.SAVE_CONVERGENCE:

@@ -7,20 +7,23 @@ import math
 import numpy as np
 
 from isa.jit import routine, stage
+from traces.emulator.conversion import (
+    float_to_float,
+    float_to_integer,
+    integer_to_float,
+    pack_bytes,
+    pack_floats,
+)
+from traces.emulator.half import half_compare, half_minimum_maximum, half_multiply_add
 from traces.emulator.integer import combine, predicate, relation_mask
 from traces.emulator.records import LANES, Operation
 from traces.emulator.scalar import (
-    BFLOAT_NAN,
-    DOWN,
-    HALF_NAN,
+    FLOAT_NAN,
     NEAREST,
-    UP,
-    ZERO,
     bfloat_from_double,
     bits_from_float32,
     bits_from_float64,
     canonical,
-    direct32,
     float32_from_bits,
     float64_from_bits,
     float_from_half,
@@ -29,21 +32,24 @@ from traces.emulator.scalar import (
     fma32_directed,
     fma64_directed,
     half_from_double,
-    odd_sum,
 )
 
 # `variant` of FP32 and FP64 arithmetic: rounding mode in bits 0-1, then
 FLUSH, SATURATE = 4, 8
-THREE = 16  # FMNMX3: c as well
+THREE, NAN_WINS, XOR_SIGN = 16, 32, 64  # FMNMX: a third source, .NAN, .XORSIGN
+HALF_FACTORS, BFLOAT_FACTORS = 16, 32  # FHADD, FHFMA: a (and b of a product) are halves in the low bits
 # SPECIAL_FUNCTION
 RECIPROCAL, RECIPROCAL_ROOT, ROOT, EXPONENTIAL2, LOGARITHM2, SINE, COSINE, TANH, RECIPROCAL_64H, ROOT_64H = range(10)
-# HALF_*: format of the 16-bit values, accumulation, and which halves of a source are used (2 bits per source)
-BFLOAT, HALF_RELU, HALF_SATURATE, HALF_FLUSH, HALF_FLOAT_RESULT = 1, 2, 4, 8, 16
-BOTH, LOW_LOW, HIGH_HIGH, AS_FLOAT = range(4)
 # DOUBLE_COMPARE, `extra`: a combination (AND, OR, XOR) or
 SELECTS_MINIMUM, SELECTS_MAXIMUM = 8, 9
-# conversions: `variant` bits 0-1 rounding mode, `extra` = source and result formats
-CONVERT_FLUSH, CONVERT_SATURATE, CONVERT_RAW_NAN = 4, 8, 16
+
+
+@stage
+def widened(word, variant):
+    """float32 bits of the half precision value in the low bits of a word."""
+    if variant & BFLOAT_FACTORS:
+        return np.uint32(word << np.uint32(16))
+    return bits_from_float32(float_from_half(np.uint32(word & np.uint32(0xFFFF))))
 
 
 @routine
@@ -52,7 +58,10 @@ def arithmetic32_modes(op, warp):
     a, b, c, result = warp.a, warp.b, warp.c, warp.result[0]
     mode = op.variant & 3
     for lane in range(LANES):
-        x, y, z = a[lane], b[lane], c[lane]
+        x, y, z = np.uint32(a[lane]), np.uint32(b[lane]), np.uint32(c[lane])
+        if op.variant & (HALF_FACTORS | BFLOAT_FACTORS):
+            x = widened(x, op.variant)
+            y = widened(y, op.variant) if op.operation == Operation.FLOAT_MULTIPLY_ADD else y
         if op.variant & FLUSH:
             x, y, z = flush_bits(x), flush_bits(y), flush_bits(z)
         fx, fy, fz = float32_from_bits(x), float32_from_bits(y), float32_from_bits(z)
@@ -89,14 +98,29 @@ def compare32(op, warp):
     combine(op, warp, relation_mask(op.variant, less, equal, unordered), predicate(op, warp, 0))
 
 
+@routine
+def float_set(op, warp):
+    """FSET: the compare of FSETP as a word: the upper half of `immediate` (all ones, or 1.0 with .BF) or zero."""
+    compare32(op, warp)
+    mask, one = warp.mask_result[0], np.uint32(op.immediate >> 32)
+    for lane in range(LANES):
+        warp.result[0, lane] = one if (mask >> np.uint32(lane)) & np.uint32(1) else np.uint32(0)
+
+
 @stage
-def smaller_or_larger(x, y, wants_smaller):
-    """Bits of the minimum or maximum. A NaN loses against a number, -0 is below +0 (PTX ISA, min and max)."""
+def smaller_or_larger(x, y, wants_smaller, variant):
+    """Bits of the minimum or maximum. A NaN loses against a number (wins with .NAN), -0 is below +0 (PTX ISA)."""
+    sign = np.uint32((x ^ y) & np.uint32(0x80000000))
+    if variant & XOR_SIGN:
+        x, y = np.uint32(x & np.uint32(0x7FFFFFFF)), np.uint32(y & np.uint32(0x7FFFFFFF))
     fx, fy = float32_from_bits(x), float32_from_bits(y)
     below = fx < fy or (fx == fy and x > y)  # equal values with different bits are zeros: -0 has the larger bits
-    if fx != fx:
-        return canonical(fy)
-    return x if fy != fy or below == wants_smaller else y
+    if (fx != fx and fy != fy) or (variant & NAN_WINS and (fx != fx or fy != fy)):
+        return FLOAT_NAN
+    bits = y
+    if fx == fx and (fy != fy or below == wants_smaller):
+        bits = x
+    return np.uint32(bits | sign) if variant & XOR_SIGN else np.uint32(bits)
 
 
 @routine
@@ -109,13 +133,39 @@ def minimum_maximum32(op, warp):
         if op.variant & FLUSH:
             x, y, z = flush_bits(x), flush_bits(y), flush_bits(z)
         wants_smaller = (minimum >> np.uint32(lane)) & np.uint32(1) != 0
-        x = smaller_or_larger(x, y, wants_smaller)
-        result[lane] = smaller_or_larger(x, z, wants_smaller) if op.variant & THREE else x
+        x = smaller_or_larger(x, y, wants_smaller, op.variant)
+        result[lane] = smaller_or_larger(x, z, wants_smaller, op.variant) if op.variant & THREE else x
+
+
+@routine
+def pair_arithmetic(op, warp):
+    """FADD2, FMUL2, FFMA2: two float32 in a register pair. `extra`: the operation."""
+    mode = op.variant & 3
+    for lane in range(LANES):
+        total = np.uint64(0)
+        for half in range(2):
+            shift = np.uint64(32 * half)
+            x, y = np.uint32(warp.wide_a[lane] >> shift), np.uint32(warp.wide_b[lane] >> shift)
+            z = np.uint32(warp.wide_c[lane] >> shift)
+            if op.extra == Operation.FLOAT_ADD:
+                y = np.uint32(0x3F800000)
+            if op.variant & FLUSH:
+                x, y, z = flush_bits(x), flush_bits(y), flush_bits(z)
+            if op.extra == Operation.FLOAT_MULTIPLY:
+                z = np.uint32((x ^ y) & np.uint32(0x80000000))
+            fx, fy, fz = float32_from_bits(x), float32_from_bits(y), float32_from_bits(z)
+            value = fma32_directed(fx, fy, fz, mode) if mode else bits_from_float32(fma32(fx, fy, fz))
+            value = canonical(float32_from_bits(value))
+            total |= np.uint64(flush_bits(value) if op.variant & FLUSH else value) << shift
+        warp.wide_result[lane] = total
 
 
 @stage
 def special(function, x):
-    """MUFU in double precision. The hardware's result differs in its last bit or two."""
+    """MUFU in double precision. The hardware's result differs in its last bit or two.
+
+    It also takes subnormals as zeros in most functions; compiled code scales them first.
+    """
     if function == RECIPROCAL:
         return 1.0 / x
     if function == RECIPROCAL_ROOT:
@@ -144,10 +194,16 @@ def special_function(op, warp):
             y = 1.0 / x if function == RECIPROCAL_64H else 1.0 / np.sqrt(x)
             result[lane] = np.uint32(bits_from_float64(y) >> np.uint64(32))
         else:
-            # Subnormal inputs count as zero for the root, logarithm and reciprocal: compiled code scales them first.
             x32 = np.uint32(a[lane])
-            value = canonical(np.float32(special(function, np.float64(float32_from_bits(x32)))))
-            result[lane] = value
+            if op.extra:
+                word = np.uint32(x32 >> np.uint32(16)) if op.extra & 2 else np.uint32(x32 & np.uint32(0xFFFF))
+                x = np.float64(float32_from_bits(np.uint32(word << np.uint32(16))))
+                if op.extra & 4 == 0:
+                    x = np.float64(float_from_half(word))
+                value = special(function, x)
+                result[lane] = bfloat_from_double(value, 0) if op.extra & 4 else half_from_double(value, 0)
+            else:
+                result[lane] = canonical(np.float32(special(function, np.float64(float32_from_bits(x32)))))
 
 
 @routine
@@ -205,261 +261,6 @@ def double(op, warp):
         combine(op, warp, relation_mask(op.variant, less, equal, unordered), predicate(op, warp, 0))
 
 
-@stage
-def half_value(word, high, choice, bfloat):
-    """Value of one half of a packed source."""
-    if choice == AS_FLOAT:
-        return np.float64(float32_from_bits(np.uint32(word)))
-    if choice == LOW_LOW or (choice == BOTH and not high):
-        bits = np.uint32(word & np.uint32(0xFFFF))
-    else:
-        bits = np.uint32(word >> np.uint32(16))
-    if bfloat:
-        return np.float64(float32_from_bits(np.uint32(bits << np.uint32(16))))
-    return np.float64(float_from_half(bits))
-
-
-@routine
-def half_multiply_add(op, warp):
-    """HFMA2, HMUL2 (c = -0), HADD2 (b = 1) on packed halves, rounded once. `extra`: 2 bits per source: which halves."""
-    a, b, c, result = warp.a, warp.b, warp.c, warp.result[0]
-    bfloat = op.variant & BFLOAT != 0
-    for lane in range(LANES):
-        packed = np.uint32(0)
-        for half in range(2):
-            x = half_value(a[lane], half == 1, op.extra & 3, bfloat)
-            y = half_value(b[lane], half == 1, (op.extra >> 2) & 3, bfloat)
-            z = half_value(c[lane], half == 1, (op.extra >> 4) & 3, bfloat)
-            product = x * y
-            if op.variant & HALF_FLOAT_RESULT:
-                packed = canonical(np.float32(odd_sum(product, z)))
-                break
-            bits = bfloat_from_double(odd_sum(product, z), 0) if bfloat else half_from_double(odd_sum(product, z), 0)
-            if op.variant & HALF_FLUSH and bits & np.uint32(0x7C00) == 0:
-                bits = np.uint32(bits & np.uint32(0x8000))
-            if op.variant & HALF_RELU and (bits & np.uint32(0x8000)) and bits & np.uint32(0x7FFF) <= np.uint32(0x7C00):
-                bits = np.uint32(0)
-            if op.variant & HALF_SATURATE:
-                one = np.uint32(0x3F80) if bfloat else np.uint32(0x3C00)
-                if bits & np.uint32(0x8000) or bits > np.uint32(0x7C00):
-                    bits = np.uint32(0)
-                elif bits > one:
-                    bits = one
-            packed |= np.uint32(bits << np.uint32(16 * half))
-        result[lane] = packed
-
-
-@stage
-def half_bits(word, high, choice):
-    return (
-        np.uint32(word >> np.uint32(16))
-        if choice == HIGH_HIGH or (choice == BOTH and high)
-        else np.uint32(word & np.uint32(0xFFFF))
-    )
-
-
-@routine
-def half_minimum_maximum(op, warp):
-    """HMNMX2: minimum where predicate 0 holds. A NaN loses against a number, -0 is below +0."""
-    bfloat = op.variant & BFLOAT != 0
-    minimum = predicate(op, warp, 0)
-    for lane in range(LANES):
-        packed = np.uint32(0)
-        for half in range(2):
-            x_bits, y_bits = (
-                half_bits(warp.a[lane], half == 1, op.extra & 3),
-                half_bits(warp.b[lane], half == 1, op.extra >> 2),
-            )
-            x = half_value(warp.a[lane], half == 1, op.extra & 3, bfloat)
-            y = half_value(warp.b[lane], half == 1, op.extra >> 2, bfloat)
-            below = x < y or (x == y and x_bits > y_bits)
-            picks_x = below == ((minimum >> np.uint32(lane)) & np.uint32(1) != 0)
-            bits = y_bits
-            if x != x and y != y:
-                bits = BFLOAT_NAN if bfloat else HALF_NAN
-            elif y != y or (x == x and picks_x):
-                bits = x_bits
-            packed |= np.uint32(bits << np.uint32(16 * half))
-        warp.result[0, lane] = packed
-
-
-@routine
-def half_compare(op, warp):
-    """HSETP2 and HSET2: both halves compared; HSET2 writes ones (or 1.0 with .BF) per half."""
-    a, b, result = warp.a, warp.b, warp.result[0]
-    bfloat = op.immediate & BFLOAT != 0
-    other = predicate(op, warp, 0)
-    masks = warp.mask_result
-    for half in range(2):
-        less, equal, unordered = np.uint32(0), np.uint32(0), np.uint32(0)
-        for lane in range(LANES):
-            x = half_value(a[lane], half == 1, (op.immediate >> 8) & 3, bfloat)
-            y = half_value(b[lane], half == 1, (op.immediate >> 10) & 3, bfloat)
-            less |= np.uint32(x < y) << np.uint32(lane)
-            equal |= np.uint32(x == y) << np.uint32(lane)
-            unordered |= np.uint32((x != x) | (y != y)) << np.uint32(lane)
-        relation = relation_mask(op.variant, less, equal, unordered)
-        if op.extra == 0:
-            masks[half] = relation & other
-        elif op.extra == 1:
-            masks[half] = relation | other
-        else:
-            masks[half] = relation ^ other
-    one = np.uint32((op.immediate >> 16) & 0xFFFF)
-    for lane in range(LANES):
-        low = one if (masks[0] >> np.uint32(lane)) & np.uint32(1) else np.uint32(0)
-        high = one if (masks[1] >> np.uint32(lane)) & np.uint32(1) else np.uint32(0)
-        result[lane] = low | (high << np.uint32(16))
-
-
-@stage
-def integer_to_float32(magnitude, negative, mode):
-    """float32 bits of a 64-bit magnitude with a sign, rounded once in any mode."""
-    value = np.float32(magnitude)
-    bits = bits_from_float32(value)
-    if mode != NEAREST and magnitude != 0:
-        back = np.float64(value)  # exact; compare with the integer in two halves
-        below = back < 18446744073709551616.0 and np.uint64(back) < magnitude
-        above = back >= 18446744073709551616.0 or np.uint64(back) > magnitude
-        away = (mode == UP and not negative) or (mode == DOWN and negative)
-        if below and away:
-            bits = np.uint32(bits + np.uint32(1))
-        elif above and not away:
-            bits = np.uint32(bits - np.uint32(1))
-    return np.uint32(bits | np.uint32(0x80000000)) if negative else bits
-
-
-@routine
-def integer_to_float(op, warp):
-    """I2F: `extra` = source bytes | signed << 4 | byte position << 5 | result bytes << 8."""
-    source_bytes, is_signed = op.extra & 15, (op.extra >> 4) & 1
-    position, result_bytes = (op.extra >> 5) & 3, (op.extra >> 8) & 15
-    mode = op.variant & 3
-    for lane in range(LANES):
-        word = warp.wide_a[lane] if source_bytes == 8 else np.uint64(warp.a[lane]) >> np.uint64(8 * position)
-        if source_bytes < 8:
-            bits = np.uint64(8 * source_bytes)
-            word &= (np.uint64(1) << bits) - np.uint64(1)
-            if is_signed and (word >> (bits - np.uint64(1))) & np.uint64(1):
-                word |= ~((np.uint64(1) << bits) - np.uint64(1))
-        negative = is_signed == 1 and np.int64(word) < 0
-        magnitude = np.uint64(0) - word if negative else word
-        if result_bytes == 8:
-            value = np.float64(magnitude)
-            warp.wide_result[lane] = bits_from_float64(-value if negative else value)
-        elif result_bytes == 2:
-            value = np.float64(magnitude)  # 16-bit results only meet sources of at most 32 bits or overflow anyway
-            warp.result[0][lane] = half_from_double(-value if negative else value, mode)
-        else:
-            warp.result[0][lane] = integer_to_float32(magnitude, negative, mode)
-
-
-@stage
-def rounded(value, mode):
-    """Round to an integral value: 0 nearest even, 1 floor, 2 ceil, 3 truncate."""
-    if mode == DOWN:
-        return np.floor(value)
-    if mode == UP:
-        return np.ceil(value)
-    if mode == ZERO:
-        return np.trunc(value)
-    return np.rint(value)
-
-
-@stage
-def source_float(op, warp, lane, source_bytes):
-    """Source a of a conversion as float64; 2 = IEEE half, 3 = bfloat16."""
-    if source_bytes == 8:
-        return float64_from_bits(warp.wide_a[lane])
-    word = np.uint32(warp.a[lane])
-    if source_bytes == 2 or source_bytes == 3:
-        word = np.uint32(word >> np.uint32(16)) if (op.extra >> 5) & 3 else np.uint32(word & np.uint32(0xFFFF))
-        if source_bytes == 3:
-            return np.float64(float32_from_bits(np.uint32(word << np.uint32(16))))
-        return np.float64(float_from_half(word))
-    if op.variant & CONVERT_FLUSH:
-        word = flush_bits(word)
-    return np.float64(float32_from_bits(word))
-
-
-@routine
-def float_to_integer(op, warp):
-    """F2I clamps to the range of the result. NaN gives 0, or the top bit alone with 64-bit types (PTX ISA, cvt)."""
-    source_bytes, result_bytes, is_signed = op.extra & 15, (op.extra >> 8) & 15, (op.extra >> 4) & 1
-    for lane in range(LANES):
-        value = source_float(op, warp, lane, source_bytes)
-        bits = 8 * result_bytes
-        if value != value:
-            word = np.uint64(0)
-            if result_bytes == 8 or source_bytes == 8:
-                word = np.uint64(1) << np.uint64(bits - 1)
-        else:
-            value = rounded(value, op.variant & 3)
-            if is_signed:
-                limit = math.ldexp(1.0, bits - 1)
-                if value >= limit:
-                    word = (np.uint64(1) << np.uint64(bits - 1)) - np.uint64(1)
-                elif value <= -limit:
-                    word = np.uint64(0) - (np.uint64(1) << np.uint64(bits - 1))
-                else:
-                    word = np.uint64(np.int64(value))
-            else:
-                limit = math.ldexp(1.0, bits)
-                if value >= limit:
-                    word = ~np.uint64(0) >> np.uint64(64 - bits)
-                elif value <= 0.0:
-                    word = np.uint64(0)
-                else:
-                    word = np.uint64(value)
-        warp.wide_result[lane] = word
-        warp.result[0][lane] = np.uint32(word)
-
-
-@routine
-def float_to_float(op, warp):
-    """F2F, FRND: `extra` = source format | half position << 5 | result format << 8 (formats in bytes; 3 = bfloat16)."""
-    source_bytes, result_bytes = op.extra & 15, (op.extra >> 8) & 15
-    mode = op.variant & 3
-    for lane in range(LANES):
-        value = source_float(op, warp, lane, source_bytes)
-        if op.operation == Operation.ROUND_FLOAT:
-            value = rounded(value, mode)
-        if result_bytes == 8:
-            warp.wide_result[lane] = bits_from_float64(value)
-        elif result_bytes == 4:
-            nearest = np.float32(value)
-            bits = canonical(nearest)
-            if mode != NEAREST and op.operation == Operation.FLOAT_TO_FLOAT and np.isfinite(value):
-                bits = direct32(nearest, value - np.float64(nearest), mode)
-            if op.variant & CONVERT_FLUSH:
-                bits = flush_bits(bits)
-            if op.variant & CONVERT_SATURATE:
-                number = float32_from_bits(bits)
-                bits = bits_from_float32(min(number, np.float32(1.0))) if number > np.float32(0.0) else np.uint32(0)
-            warp.result[0][lane] = bits
-        elif result_bytes == 3:
-            warp.result[0][lane] = bfloat_from_double(value, mode)
-        else:
-            warp.result[0][lane] = half_from_double(value, mode)
-
-
-@routine
-def pack_halves(op, warp):
-    """F2FP: two float32 to packed halves, a in the high half. `immediate` 1: bfloat16."""
-    a, b, result = warp.a, warp.b, warp.result[0]
-    for lane in range(LANES):
-        high, low = np.float64(float32_from_bits(a[lane])), np.float64(float32_from_bits(b[lane]))
-        mode = op.variant & 3
-        if op.immediate & 1:
-            top, bottom = bfloat_from_double(high, mode), bfloat_from_double(low, mode)
-        else:
-            top, bottom = half_from_double(high, mode), half_from_double(low, mode)
-        if op.immediate & 2:  # .RELU
-            top = np.uint32(0) if top & np.uint32(0x8000) else top
-            bottom = np.uint32(0) if bottom & np.uint32(0x8000) else bottom
-        result[lane] = (top << np.uint32(16)) | bottom
-
-
 @routine
 def floating(op, warp):
     """Run one floating-point operation."""
@@ -481,6 +282,10 @@ def floating(op, warp):
                 result[lane] = canonical(float32_from_bits(a[lane]) + float32_from_bits(b[lane]))
     elif kind == Operation.FLOAT_COMPARE:
         compare32(op, warp)
+    elif kind == Operation.FLOAT_SET:
+        float_set(op, warp)
+    elif kind == Operation.PAIR_ARITHMETIC:
+        pair_arithmetic(op, warp)
     elif kind == Operation.FLOAT_MINIMUM_MAXIMUM:
         minimum_maximum32(op, warp)
     elif kind == Operation.SPECIAL_FUNCTION:
@@ -499,7 +304,9 @@ def floating(op, warp):
         integer_to_float(op, warp)
     elif kind == Operation.FLOAT_TO_INTEGER:
         float_to_integer(op, warp)
-    elif kind == Operation.PACK_HALVES:
-        pack_halves(op, warp)
+    elif kind == Operation.PACK_FLOATS:
+        pack_floats(op, warp)
+    elif kind == Operation.PACK_BYTES:
+        pack_bytes(op, warp)
     else:
         float_to_float(op, warp)

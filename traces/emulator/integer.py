@@ -84,6 +84,31 @@ def add3(op, warp):
 
 
 @routine
+def add3_wide(op, warp):
+    """IADD.64, UIADD3.64: as `add3` on register pairs."""
+    a, b, c, result = warp.wide_a, warp.wide_b, warp.wide_c, warp.wide_result
+    carry_0, carry_1 = predicate(op, warp, 0), predicate(op, warp, 1)
+    one, two = np.uint32(0), np.uint32(0)
+    for lane in range(LANES):
+        total, carries = a[lane], 0
+        for k in range(5):
+            if k < 2:
+                term = b[lane] if k == 0 else c[lane]
+            elif k == 2:
+                term = np.uint64(op.immediate)
+            else:
+                mask = carry_0 if k == 3 else carry_1
+                term = np.uint64((mask >> np.uint32(lane)) & np.uint32(1))
+            total += term
+            carries += total < term
+        result[lane] = total
+        one |= np.uint32(carries >= 1) << np.uint32(lane)
+        two |= np.uint32(carries >= 2) << np.uint32(lane)
+    warp.mask_result[0] = one
+    warp.mask_result[1] = two
+
+
+@routine
 def multiply_add_wide(op, warp):
     """IMAD.WIDE and IMAD.HI: a 64-bit product plus a 64-bit addend."""
     a, b, wide_c, wide, result = warp.a, warp.b, warp.wide_c, warp.wide_result, warp.result[0]
@@ -403,13 +428,16 @@ def integer(op, warp):
         x, y, z = predicate(op, warp, 0), predicate(op, warp, 1), predicate(op, warp, 2)
         warp.mask_result[0] = truth_table(op.immediate, x, y, z)
         warp.mask_result[1] = truth_table(op.extra, x, y, z)
-    elif kind == Operation.PREDICATES_TO_REGISTER:  # P2R: bits of b choose predicates, the rest comes from a
+    elif (
+        kind == Operation.PREDICATES_TO_REGISTER
+    ):  # P2R: bits of b choose predicates, for byte `variant` / 8; the rest is a
         for lane in range(LANES):
             word = np.uint32(0)
             for bit in range(7):
                 word |= ((warp.predicate[bit] >> np.uint32(lane)) & np.uint32(1)) << np.uint32(bit)
             word = np.uint32(word << np.uint32(op.variant))
-            result[lane] = (a[lane] & ~b[lane]) | (word & b[lane])
+            chosen = np.uint32(np.uint32(b[lane] & np.uint32(op.immediate)) << np.uint32(op.variant))
+            result[lane] = (a[lane] & ~chosen) | (word & chosen)
     elif kind == Operation.MOVE_WIDE:
         for lane in range(LANES):
             warp.wide_result[lane] = warp.wide_a[lane]
@@ -419,16 +447,14 @@ def integer(op, warp):
             picks_a = (chosen >> np.uint32(lane)) & np.uint32(1) != 0
             warp.wide_result[lane] = warp.wide_a[lane] if picks_a else warp.wide_b[lane]
     elif kind == Operation.ADD3_WIDE:
-        plus = np.uint64(op.immediate)
-        for lane in range(LANES):
-            warp.wide_result[lane] = warp.wide_a[lane] + warp.wide_b[lane] + warp.wide_c[lane] + plus
+        add3_wide(op, warp)
     elif kind == Operation.SIGN_EXTEND:  # SGXT: keep the low b bits of a, sign extended if variant is 1
         for lane in range(LANES):
-            width = min(np.uint32(b[lane]), np.uint32(32))
+            width = np.uint32(b[lane] & np.uint32(31)) if op.variant & 2 else min(np.uint32(b[lane]), np.uint32(32))
             left = np.uint32(32) - width
             if width == 0:
                 result[lane] = np.uint32(0)
-            elif op.variant:
+            elif op.variant & 1:
                 result[lane] = np.uint32(np.int32(a[lane] << left) >> np.int32(left))
             else:
                 result[lane] = np.uint32(np.uint32(a[lane] << left) >> left)

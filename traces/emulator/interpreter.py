@@ -10,7 +10,10 @@ from traces.emulator.control import ROTATE_AFTER, control, open_barriers, push
 from traces.emulator.floating import floating
 from traces.emulator.integer import integer
 from traces.emulator.lanes import across, shuffle, special_register
-from traces.emulator.memory import access, load_constant, log_addresses
+from traces.emulator.matrix_memory import copy_to_shared, matrix_access
+from traces.emulator.memory import access, load_constant, log_addresses, query_space
+from traces.emulator.packed import packed
+from traces.emulator.phase_barrier import phase_barrier
 from traces.emulator.records import (
     ALL,
     BLOCK_BARRIERS,
@@ -26,6 +29,7 @@ from traces.emulator.records import (
     Operation,
     Status,
 )
+from traces.emulator.tensor import matrix, transpose
 
 SLICE = 1 << 14  # instructions of one warp before the next one gets its turn (guess; matters only for spinning warps)
 SIZE_LIMIT = 1 << 40
@@ -153,12 +157,17 @@ def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log
                 if status == Status.RUNNING:
                     write_back(op, warp, active)
                 stays = False
+                if machine.pauses:
+                    limit -= left
+                    left = 0
                 break
             if kind != Operation.NOTHING:
                 fetch_sources(op, warp, constants)
                 if kind < Operation.FLOAT_ADD:
                     if kind == Operation.REGISTER_TO_PREDICATES:
                         across(op, warp, active)
+                    elif kind >= Operation.PACKED_ADD:
+                        packed(op, warp)
                     else:
                         integer(op, warp)
                 elif kind < Operation.SPECIAL_REGISTER:
@@ -166,6 +175,22 @@ def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log
                 elif kind >= FIRST_MEMORY:
                     if kind == Operation.LOAD_CONSTANT:
                         status = load_constant(op, warp, machine, constants, active)
+                        if status == Status.RUNNING and op.source[0].kind == Kind.REGISTER:
+                            record.access = log_addresses(warp, machine, accesses, lane_address, active)
+                    elif kind == Operation.COPY_TO_SHARED:
+                        record.access = machine.accesses
+                        status = copy_to_shared(
+                            op, warp, machine, allocation, words, data, accesses, lane_address, active
+                        )
+                    elif kind == Operation.PHASE_BARRIER:
+                        status = phase_barrier(op, warp, machine, allocation, words, active)
+                        if status == Status.RUNNING:
+                            record.access = log_addresses(warp, machine, accesses, lane_address, active)
+                    elif kind == Operation.QUERY_SPACE:
+                        query_space(op, warp, machine)
+                    elif kind >= Operation.LOAD_MATRIX:
+                        status = matrix_access(op, warp, machine, allocation, words, halves, data, active)
+                        record.access = log_addresses(warp, machine, accesses, lane_address, active)
                     else:
                         status = access(op, warp, machine, allocation, words, halves, data, active)
                         if status == Status.RUNNING:
@@ -176,9 +201,16 @@ def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log
                     special_register(op, warp, machine)
                 elif kind == Operation.SHUFFLE:
                     shuffle(op, warp)
+                elif kind == Operation.MATRIX:
+                    matrix(op, warp, machine, active)
+                elif kind == Operation.TRANSPOSE:
+                    transpose(op, warp, active)
                 else:
                     across(op, warp, active)
                 write_back(op, warp, active)
+                if machine.pauses:
+                    limit -= left
+                    left = 0
             pc += 1
         if status != Status.RUNNING:
             machine.error_pc = pc
@@ -235,6 +267,11 @@ def start_block(machine, warps, words):
     first, last = machine.shared_at >> 2, (machine.shared_at + machine.shared_end + 3) >> 2
     for word in range(first, last):
         words[word] = 0
+        if machine.shadow_from <= machine.shared_at:
+            words[word + (machine.shadow_move >> 2)] = 0
+    machine.unwritten = machine.shared_end - machine.shared_base
+    if machine.shadow_from != machine.shared_at:
+        machine.unwritten = 0 if machine.shadow_from == machine.local_at else SIZE_LIMIT
     first = machine.local_at >> 2
     for word in range(first, first + machine.warps * LANES * (machine.local_bytes >> 2)):
         words[word] = 0
@@ -260,8 +297,9 @@ def run(machine, warps, ops, constants, allocation, words, halves, data, log, ac
         while machine.current_warp < machine.warps:
             warp = warps[machine.current_warp]
             if warp.groups > 0:
-                room = min(len(log) - machine.logged, len(accesses) - machine.accesses)
-                room = min(room, (len(lane_address) - machine.addresses) // LANES)
+                # an instruction has two accesses at most
+                room = min(len(log) - machine.logged, (len(accesses) - machine.accesses) // 2)
+                room = min(room, (len(lane_address) - machine.addresses) // (2 * LANES))
                 if room <= 0:
                     return np.int64(Status.LOG_FULL)
                 if machine.executed >= machine.budget:
@@ -291,7 +329,9 @@ def run(machine, warps, ops, constants, allocation, words, halves, data, log, ac
                 if status > Status.WAITING:
                     machine.error_warp = machine.current_warp
                     return status
-                if status == Status.RUNNING and limit < SLICE:
+                pauses = machine.pauses
+                machine.pauses = 0
+                if status == Status.RUNNING and limit < SLICE and not pauses:
                     continue  # stopped for room, pause or budget: see why at once
             machine.current_warp += 1
         machine.current_warp = 0

@@ -7,7 +7,8 @@ from enum import IntEnum
 import numpy as np
 
 from isa.bits import trailing_zeros
-from isa.jit import routine
+from isa.jit import routine, stage
+from traces.emulator.floating import NAN_WINS, smaller_or_larger
 from traces.emulator.integer import predicate
 from traces.emulator.records import ALL, LANES, Operation
 
@@ -32,11 +33,17 @@ class Special(IntEnum):
     WARP = 14
     SHARED_WINDOW_HIGH = 15
     LOCAL_WINDOW_HIGH = 16
+    GLOBAL_TIMER = 17  # nanoseconds: the warp instructions of the launch so far
+    SHARED_BYTES = 18
+    VIRTUAL_WARP = 19  # bits 8 and up: the warp in its SM
+    WARP_SLOTS = 20  # bits 8 and up: warps that an SM can hold
+    CLUSTER_SIZE = 21
 
 
 ANY, ALL_LANES, EQUAL = 0, 1, 2  # VOTE
 UP, DOWN, BUTTERFLY, INDEX = 0, 1, 2, 3  # SHFL
-R_AND, R_OR, R_XOR, R_SUM, R_MINIMUM, R_MAXIMUM = range(6)  # REDUX; `extra` 1: signed
+# REDUX; `extra` 1: signed, 2: float32
+R_AND, R_OR, R_XOR, R_SUM, R_MINIMUM, R_MAXIMUM, R_MINIMUM_MAGNITUDE, R_MAXIMUM_MAGNITUDE = range(8)
 
 
 @routine
@@ -69,6 +76,16 @@ def special_register(op, warp, machine):
             value = np.uint32(machine.block_index[which - Special.BLOCK_X])
         elif which == Special.CLOCK:
             value = np.uint32(warp.executed)
+        elif which == Special.GLOBAL_TIMER:
+            value = np.uint32(machine.executed)
+        elif which == Special.SHARED_BYTES:
+            value = np.uint32(machine.shared_end)
+        elif which == Special.VIRTUAL_WARP:
+            value = np.uint32(warp.index << 8)
+        elif which == Special.WARP_SLOTS:
+            value = np.uint32(op.extra << 8)
+        elif which == Special.CLUSTER_SIZE:
+            value = np.uint32(1)
         elif which == Special.WARP:
             value = np.uint32(warp.index)
         elif which == Special.SHARED_WINDOW_HIGH:
@@ -111,6 +128,20 @@ def shuffle(op, warp):
     warp.mask_result[0] = inside
 
 
+@stage
+def reduce_floats(op, warp, active, first):
+    """REDUX.F32: extremum of the lanes; a NaN loses, or wins with .NAN (`immediate` 1)."""
+    minimum = op.variant == R_MINIMUM or op.variant == R_MINIMUM_MAGNITUDE
+    keep = np.uint32(0x7FFFFFFF) if op.variant >= R_MINIMUM_MAGNITUDE else np.uint32(ALL)
+    total = np.uint32(warp.a[first] & keep)
+    for lane in range(first + 1, LANES):
+        if (active >> np.uint32(lane)) & np.uint32(1):
+            word = np.uint32(warp.a[lane] & keep)
+            total = smaller_or_larger(total, word, minimum, np.uint32(NAN_WINS) if op.immediate else np.uint32(0))
+    for lane in range(LANES):
+        warp.result[0, lane] = total
+
+
 @routine
 def across(op, warp, active):
     """VOTE, MATCH, REDUX, R2UR and R2P for the lanes of `active` (not empty)."""
@@ -145,6 +176,8 @@ def across(op, warp, active):
         if op.variant == ALL_LANES:
             for lane in range(LANES):
                 result[lane] = active if everyone else np.uint32(0)
+    elif kind == Operation.REDUCE and op.extra == 2:
+        reduce_floats(op, warp, active, first)
     elif kind == Operation.REDUCE:
         total = np.int64(warp.a[first])
         signed = op.extra != 0
@@ -168,8 +201,12 @@ def across(op, warp, active):
         for lane in range(LANES):
             result[lane] = np.uint32(total)
     elif kind == Operation.FIRST_LANE:
+        others = np.uint32(0)
         for lane in range(LANES):
             result[lane] = warp.a[first]
+            others |= np.uint32(warp.a[lane] != warp.a[first]) << np.uint32(lane)
+        # guess, from its use: compiled code skips the test for divergence where all lanes agree on a mask
+        warp.mask_result[0] = np.uint32(ALL) if others & active == 0 else np.uint32(0)
     else:  # R2P: bits of a (from `variant`) go to the predicates that b chooses
         chosen = warp.b[first]
         for bit in range(7):

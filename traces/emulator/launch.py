@@ -13,28 +13,34 @@ The parameters lie where the cubin says. The descriptor of global memory (0x118,
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from isa.errors import SubcoreError
 from isa.load import Kernel
+from traces.emulator.arguments import Buffer, Value, encode, find_buffers, identity, match_parameters
 from traces.emulator.records import ALLOCATION, CONSTANT_BANKS, LANES, MACHINE, MAX_WARPS, WARP
 
 GLOBAL_BASE = 0x7F4A00000000  # typical of addresses that cudaMalloc returns on 64-bit Linux
 SHARED_WINDOW = 0x7F0100000000  # generic addresses of shared and local memory: any 4 GiB window that nothing else uses
 LOCAL_WINDOW = 0x7F0200000000
 ALIGNMENT = 512  # of a cudaMalloc result (CUDA promises 256)
+RED_ZONE_BYTES = 16  # at least, behind each allocation
 LARGE, LARGE_ALIGNMENT = 1 << 20, 1 << 21  # large allocations start on a 2 MiB page
+DRIVER_FUNCTIONS = 0x7F0300000000  # addresses of malloc, vprintf, __assertfail ...: no code lies there
 MAX_THREADS = 1024
+MAX_LOCAL_BYTES = 512 * 1024  # per thread (CUDA C++ guide, technical specifications)
+DEFAULT_STACK_BYTES = 1024  # cudaLimitStackSize of a new context (CUDA runtime API)
+MAX_IMAGE_BYTES = 1 << 37
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 SHARED_LIMIT = 227 * 1024  # most shared memory of a block on any architecture (CUDA C++ guide, sm_90)
 BANK_0_BYTES = 4096 + 1024
 VARIABLE_BANKS = range(1, 18)
 
-Value = np.ndarray | np.generic | int | float | bytes
 Triple = tuple[int, int, int]
 
 
@@ -50,13 +56,30 @@ def triple(values: Sequence[int] | int, what: str, most: Triple) -> Triple:
     return x, y, z
 
 
+@dataclass(frozen=True)
+class Setup:
+    """One launch. `names` has one entry per argument; `uninitialized` are those whose arrays hold no values yet."""
+
+    grid: Triple
+    block: Triple
+    arguments: Sequence[Value]
+    names: Sequence[str]
+    dynamic_shared_bytes: int = 0
+    stack_bytes: int | None = None
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    check_uninitialized: bool = True  # reads of shared memory before a write
+    uninitialized: Sequence[str] = ()
+    red_zone_bytes: int = RED_ZONE_BYTES
+
+
 @dataclass
 class Image:
-    """Memory of one run. `data`: global, shared and local memory in one byte array; addresses by argument index."""
+    """Memory of one run. `data`: global, shared and local memory, then shadow bytes, in one byte array."""
 
     data: np.ndarray  # u1
+    buffers: list[Buffer]
     allocation: np.ndarray  # ALLOCATION, sorted by start
-    address: dict[int, int]
+    allocation_names: list[str]
     constants: np.ndarray  # u4, all banks
     bank_start: dict[int, int]  # words
     bank_bytes: dict[int, int]
@@ -64,92 +87,111 @@ class Image:
     warps: np.ndarray  # WARP
 
 
-def _scalar(value: Value, size: int, what: str) -> bytes:
-    """Little-endian bytes of a scalar parameter of `size` bytes."""
-    if isinstance(value, bytes):
-        raw = value
-    elif isinstance(value, np.generic):
-        raw = value.tobytes()
-    elif isinstance(value, float):
-        raw = np.array(value, np.float64 if size == 8 else np.float32).tobytes()
-    else:
-        try:
-            raw = int(value).to_bytes(size, "little", signed=int(value) < 0)
-        except OverflowError:
-            raise SubcoreError(f"{what}: {value} does not fit into {size} bytes") from None
-    if len(raw) != size:
-        raise SubcoreError(f"{what}: the kernel takes {size} bytes, the value has {len(raw)}")
-    return raw
-
-
-def _place(sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Offsets of allocations and the end of the last one. A gap behind each makes overruns visible."""
+def _place(sizes: Sequence[int], red_zone_bytes: int) -> tuple[list[int], int]:
+    """Offsets of allocations and the end of the last one. The red zone behind each makes overruns visible."""
     offsets, end = [], 0
     for size in sizes:
         alignment = LARGE_ALIGNMENT if size >= LARGE else ALIGNMENT
         start = -(-end // alignment) * alignment
         offsets.append(start)
-        end = start + max(size, 1) + 16
+        end = start + max(size, 1) + red_zone_bytes
     return offsets, end
 
 
-def build_image(
-    kernel: Kernel,
-    grid: Triple,
-    block: Triple,
-    arguments: Sequence[Value],
-    dynamic_shared_bytes: int,
-    stack_bytes: int | None,
-    constants: Mapping[str, np.ndarray],
-) -> Image:
-    """Memory image and machine record of a launch. SubcoreError says which argument or size does not fit."""
-    code, cubin, name = kernel.code, kernel.cubin, kernel.program.kernel
+def _stack_bytes(kernel: Kernel, asked: int | None) -> int:
+    """Local memory per thread: what the compiler says, and for recursive kernels, where it cannot, the default."""
+    own = kernel.code.local_bytes
+    wanted = asked if asked is not None else DEFAULT_STACK_BYTES if _recursive(kernel) else 0
+    size = -(-max(own, wanted) // 16) * 16
+    if not 0 <= size <= MAX_LOCAL_BYTES:
+        raise SubcoreError(
+            f"{kernel.program.kernel}: {size} bytes of local memory per thread, at most {MAX_LOCAL_BYTES} are possible"
+        )
+    return size
+
+
+def _recursive(kernel: Kernel) -> bool:
+    """True if a function of the kernel may call itself, directly or through others."""
+    starts = sorted(kernel.code.functions.values())
+    calls: dict[int, set[int]] = {}
+    for ins in kernel.instructions:
+        if ins.mnemonic == "CALL" and ins.target >= 0:
+            caller, callee = (bisect_right(starts, pc) for pc in (ins.pc, ins.target * kernel.program.pc_step))
+            calls.setdefault(caller, set()).add(callee)
+    for first in calls:
+        reached, waiting = set(), list(calls[first])
+        while waiting:
+            function = waiting.pop()
+            if function not in reached:
+                reached.add(function)
+                waiting += calls.get(function, ())
+        if first in reached:
+            return True
+    return False
+
+
+def _check_sizes(kernel: Kernel, setup: Setup) -> None:
+    code, name, block = kernel.code, kernel.program.kernel, setup.block
     threads = block[0] * block[1] * block[2]
     allowed = code.max_threads[0] * code.max_threads[1] * code.max_threads[2] if code.max_threads else MAX_THREADS
-    if threads > allowed:
+    if threads > min(allowed, MAX_THREADS):
         raise SubcoreError(
-            f"{name}: block {block} has {threads} threads, the kernel allows {allowed}: use a smaller block"
+            f"{name}: block {block} has {threads} threads, the kernel allows {min(allowed, MAX_THREADS)}: "
+            "use a smaller block"
         )
     if code.required_threads and tuple(code.required_threads) != block:
         raise SubcoreError(f"{name}: compiled for blocks of {code.required_threads} threads, launched with {block}")
-    if len(arguments) != len(code.parameters):
-        raise SubcoreError(f"{name}: takes {len(code.parameters)} arguments, {len(arguments)} are given")
-    shared_end = code.shared_base + code.shared_bytes + dynamic_shared_bytes
-    if dynamic_shared_bytes < 0 or shared_end > SHARED_LIMIT:
+    shared_end = code.shared_base + code.shared_bytes + setup.dynamic_shared_bytes
+    if setup.dynamic_shared_bytes < 0 or shared_end > SHARED_LIMIT:
         raise SubcoreError(
             f"{name}: {shared_end} bytes of shared memory per block, at most {SHARED_LIMIT} are possible"
         )
-    local_bytes = -(-max(code.local_bytes, stack_bytes or 0) // 16) * 16
-
-    arrays = {k: np.ascontiguousarray(v) for k, v in enumerate(arguments) if isinstance(v, np.ndarray)}
-    if cubin.relocations.get(".nv.global.init"):
+    if kernel.cubin.relocations.get(".nv.global.init"):
         raise SubcoreError(
             f"{name}: a __device__ variable starts with the address of another: set it in the kernel instead"
         )
+
+
+def build_image(kernel: Kernel, setup: Setup) -> Image:
+    """Memory image and machine record of a launch. SubcoreError says which argument or size does not fit."""
+    code, cubin, name = kernel.code, kernel.cubin, kernel.program.kernel
+    _check_sizes(kernel, setup)
+    grid, block = setup.grid, setup.block
+    arguments = match_parameters(name, code, setup.arguments)
+    names = [*setup.names, *(f"scratch{k}" for k in range(len(arguments) - len(setup.names)))]
+    threads = block[0] * block[1] * block[2]
+    shared_end = code.shared_base + code.shared_bytes + setup.dynamic_shared_bytes
+    local_bytes = _stack_bytes(kernel, setup.stack_bytes)
+
+    buffers = find_buffers(arguments, names)
     variables = list(cubin.global_variables.values())
-    sizes = [a.nbytes for a in arrays.values()] + [v.size for v in variables]
-    offsets, global_end = _place(sizes)
+    sizes = [b.array.nbytes for b in buffers] + [v.size for v in variables]
+    offsets, global_end = _place(sizes, setup.red_zone_bytes)
     warps = -(-threads // 32)
     shared_at = -(-global_end // 64) * 64
     local_at = shared_at + -(-shared_end // 64) * 64
-    data = np.zeros(local_at + warps * LANES * local_bytes + 64, np.uint8)
-    address: dict[int, int] = {}
-    for (k, array), offset in zip(arrays.items(), offsets, strict=False):
-        address[k] = GLOBAL_BASE + offset
-        data[offset : offset + array.nbytes] = array.reshape(-1).view(np.uint8)
-    symbols: dict[str, int] = {}
-    for variable, offset in zip(variables, offsets[len(arrays) :], strict=True):
+    shadow_from = 0 if setup.uninitialized else shared_at if setup.check_uninitialized else local_at
+    shadow_at = local_at + warps * LANES * local_bytes + 64
+    data = _memory(shadow_at + local_at - shadow_from, name)
+    for buffer, offset in zip(buffers, offsets, strict=False):
+        buffer.address = GLOBAL_BASE + offset
+        data[offset : offset + buffer.array.nbytes] = np.ascontiguousarray(buffer.array).reshape(-1).view(np.uint8)
+    symbols = {s: DRIVER_FUNCTIONS + 16 * k for k, s in enumerate(cubin.externals)}
+    for variable, offset in zip(variables, offsets[len(buffers) :], strict=True):
         symbols[variable.name] = GLOBAL_BASE + offset
         data[offset : offset + len(variable.initial)] = np.frombuffer(variable.initial, np.uint8)
     allocation = np.zeros(max(1, len(offsets)), ALLOCATION)
     for k, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-        allocation[k] = (GLOBAL_BASE + offset, GLOBAL_BASE + offset + size)
+        writable = k >= len(buffers) or buffers[k].array.flags.writeable
+        allocation[k] = (GLOBAL_BASE + offset, GLOBAL_BASE + offset + size, writable)
+        if setup.uninitialized and (k >= len(buffers) or not set(buffers[k].names) & set(setup.uninitialized)):
+            data[shadow_at + offset : shadow_at + offset + size] = 255
 
-    banks: dict[int, bytes] = {0: _bank_0(kernel, grid, block, arguments, address, local_bytes)}
+    banks: dict[int, bytes] = {0: _bank_0(kernel, grid, block, arguments, names, buffers, local_bytes)}
     for bank in VARIABLE_BANKS:
         section = bytearray(cubin.constant_bank(name, bank, symbols))
         if bank == 3:
-            for symbol, value in constants.items():
+            for symbol, value in setup.constants.items():
                 if symbol not in cubin.constant_variables:
                     known = ", ".join(cubin.constant_variables) or "none"
                     raise SubcoreError(f"{name}: no __constant__ variable {symbol!r} (there are: {known})")
@@ -182,16 +224,48 @@ def build_image(
     record["shared_base"], record["shared_end"], record["local_bytes"] = code.shared_base, shared_end, local_bytes
     record["shared_window"], record["local_window"] = SHARED_WINDOW, LOCAL_WINDOW
     record["allocations"] = len(allocation)
+    record["shadow_from"], record["shadow_move"] = shadow_from, shadow_at - shadow_from
     return Image(
-        data, allocation, address, flat, bank_start, bank_bytes, machine, np.zeros(min(warps, MAX_WARPS), WARP)
+        data,
+        buffers,
+        allocation,
+        [b.names[0] for b in buffers] + [f"__device__ {v.name}" for v in variables],
+        flat,
+        bank_start,
+        bank_bytes,
+        machine,
+        np.zeros(min(warps, MAX_WARPS), WARP),
     )
 
 
+def _memory(size: int, name: str) -> np.ndarray:
+    """Zeroed bytes. The operating system provides a page when it is first touched: large buffers cost what is used."""
+    try:
+        if size > MAX_IMAGE_BYTES:
+            raise MemoryError
+        return np.zeros(-(-size // 64) * 64, np.uint8)
+    except MemoryError:
+        raise SubcoreError(f"{name}: the launch needs {size} bytes of memory: use smaller arrays") from None
+
+
+def host_copies(image: Image) -> tuple[tuple[int, int], ...]:
+    """(address, bytes) of what the host put into global memory: variables with the module, then the argument arrays."""
+    spans = [(int(a["start"]), int(a["end"]) - int(a["start"])) for a in image.allocation if a["end"] > a["start"]]
+    return tuple(spans[len(image.buffers) :] + spans[: len(image.buffers)])
+
+
 def _bank_0(
-    kernel: Kernel, grid: Triple, block: Triple, arguments: Sequence[Value], address: Mapping[int, int], stack: int
+    kernel: Kernel,
+    grid: Triple,
+    block: Triple,
+    arguments: Sequence[Value],
+    names: Sequence[str],
+    buffers: Sequence[Buffer],
+    stack: int,
 ) -> bytes:
     code, name = kernel.code, kernel.program.kernel
-    bank = bytearray(max(BANK_0_BYTES, -(-(code.parameter_base + code.parameter_bytes) // 16) * 16))
+    end = max([code.parameter_bytes, *(p.offset + p.size for p in code.parameters)])
+    bank = bytearray(max(BANK_0_BYTES, -(-(code.parameter_base + end) // 16) * 16))
     new = kernel.program.architecture >= 100
     block_at, grid_at, stack_at = (0x360, 0x370, 0x37C) if new else (0x0, 0xC, 0x28)
     bank[block_at : block_at + 12] = np.array(block, np.uint32).tobytes()
@@ -201,15 +275,8 @@ def _bank_0(
         bank[0x18:0x20] = SHARED_WINDOW.to_bytes(8, "little")
     local_at = 0x2F8 if new else 0x20
     bank[local_at : local_at + 8] = LOCAL_WINDOW.to_bytes(8, "little")
-    for k, (parameter, value) in enumerate(zip(code.parameters, arguments, strict=True)):
-        what = f"{name}: argument {k + 1}"
-        if k in address:
-            if parameter.size != 8:
-                raise SubcoreError(f"{what} is an array, the kernel takes a value of {parameter.size} bytes there")
-            raw = address[k].to_bytes(8, "little")
-        else:
-            assert not isinstance(value, np.ndarray)
-            raw = _scalar(value, parameter.size, what)
+    addresses = {identity(b.array): b.address for b in buffers}
+    for parameter, value, what in zip(code.parameters, arguments, names, strict=True):
         at = code.parameter_base + parameter.offset
-        bank[at : at + parameter.size] = raw
+        bank[at : at + parameter.size] = encode(value, parameter.size, f"{name}: {what}", addresses)
     return bytes(bank)

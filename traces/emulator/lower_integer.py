@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from isa.operand import OperandKind
 from traces.emulator import integer as i
+from traces.emulator.lower_packed import add_packed, dot_product2, extremum_packed, sign_logic
 from traces.emulator.lowering import (
     COMBINE,
     PREDICATE_KINDS,
     REGISTER_KINDS,
     RELATIONS,
+    WORD64,
     Lowering,
     Unsupported,
     expect,
@@ -18,7 +20,7 @@ from traces.emulator.lowering import (
 from traces.emulator.records import ALL, NONE, TRUE, Kind, Operation
 
 
-@lowers("NOP", "MEMBAR", "ERRBAR", "CCTL", "DEPBAR", "LDGDEPBAR", "NANOSLEEP", "FENCE", "CGAERRBAR", "WARPGROUP")
+@lowers("NOP", "MEMBAR", "ERRBAR", "CCTL", "DEPBAR", "LDGDEPBAR", "FENCE", "CGAERRBAR", "WARPGROUP", "ENDCOLLECTIVE")
 def _nothing(low: Lowering) -> None:
     """Ordering and hints: the emulator runs memory in program order, and copies complete at once."""
     if low.ins.mnemonic == "WARPGROUP" and not low.has("ARRIVE", "DEPBAR"):
@@ -79,35 +81,27 @@ def _multiply_add(low: Lowering) -> None:
 
 @lowers("IADD3", "UIADD3", "IADD", "UIADD", "VIADD", "IADD32I")
 def _add(low: Lowering) -> None:
-    low.only("X", "64", "U32")
-    if low.has("64"):
-        if (
-            low.has("X")
-            or low.predicates
-            or any(o.register != TRUE for o in low.ins.destinations if o.kind in PREDICATE_KINDS)
-        ):
-            raise Unsupported("carries of a 64-bit addition")
-        low.start(Operation.ADD3_WIDE, wide_result=True)
-        for slot, operand in enumerate(expect(low.data, 2, 3)):
-            low.source(slot, operand, "u64")
-        if len(low.data) == 2:
-            low.constant(2, 0)
-            low.op["source"][2]["wide"] = 1
+    if low.has("16x2", "U8x4", "S8x4", "ISAT"):
+        add_packed(low)
         return
-    low.start(Operation.ADD3)
+    low.only("X", "64", "U32", "S32")
+    wide = low.has("64")
+    low.start(Operation.ADD3_WIDE if wide else Operation.ADD3, wide_result=wide)
     negated = 0
+    full = WORD64 if wide else ALL
     for slot, operand in enumerate(expect(low.data, 2, 3)):
-        low.source(slot, operand, plain=operand.kind != OperandKind.IMMEDIATE)
+        low.source(slot, operand, "u64" if wide else "u32", plain=operand.kind != OperandKind.IMMEDIATE)
         if operand.kind != OperandKind.IMMEDIATE and (operand.negate or operand.invert):
             # a - b = a + ~b + 1; with .X the one comes from the carry, so "-" and "~" both mean the complement
             record = low.op["source"][slot]
             if record["kind"] == Kind.IMMEDIATE:
-                record["value"] = ALL
+                record["value"] = full
             else:
-                record["modified"], record["keep"], record["flip"], record["add"] = 1, ALL, ALL, 0
+                record["modified"], record["keep"], record["flip"], record["add"] = 1, full, full, 0
             negated += operand.negate and not low.has("X")
     if len(low.data) == 2:
         low.constant(2, 0)
+        low.op["source"][2]["wide"] = wide
     low.op["immediate"] = negated
     low.op["variant"] = int(low.has("X"))
     carries = expect(low.predicates, 0, 1, 2)
@@ -158,6 +152,9 @@ def _logic(low: Lowering) -> None:
 
 @lowers("PLOP3", "UPLOP3")
 def _predicate_logic(low: Lowering) -> None:
+    if any(o.kind in REGISTER_KINDS for o in low.ins.sources):
+        sign_logic(low)
+        return
     low.only("LUT")
     low.start(Operation.LOGIC3_PREDICATE)
     for slot, operand in enumerate(expect(low.predicates, 3)):
@@ -193,9 +190,11 @@ def _integer_compare(low: Lowering) -> None:
 
 @lowers("IMNMX", "VIMNMX", "UIMNMX", "UVIMNMX", "VIADDMNMX", "UVIADDMNMX")
 def _minimum_maximum(low: Lowering) -> None:
+    results = any(o.register != TRUE for o in low.ins.destinations if o.kind in PREDICATE_KINDS)
+    if results or low.has("S16x2", "U16x2", "S8x4", "U8x4", "RELU"):
+        extremum_packed(low)
+        return
     low.only("U32", "S32", "U64", "S64")
-    if any(o.register != TRUE for o in low.ins.destinations if o.kind in PREDICATE_KINDS):
-        raise Unsupported("predicate destination")
     adds, wide = "ADD" in low.ins.mnemonic, low.has("U64", "S64")
     if wide:
         low.start(Operation.MINIMUM_MAXIMUM_WIDE, wide_result=True)
@@ -247,6 +246,9 @@ def _permute(low: Lowering) -> None:
 
 @lowers("IDP")
 def _dot_product(low: Lowering) -> None:
+    if low.has("2A"):
+        dot_product2(low)
+        return
     low.only("4A", "U8", "S8")
     types = [m for m in low.ins.modifiers if m in ("U8", "S8")]
     if not low.has("4A") or len(types) != 2:
@@ -258,8 +260,8 @@ def _dot_product(low: Lowering) -> None:
 
 @lowers("SGXT", "USGXT")
 def _sign_extend(low: Lowering) -> None:
-    low.only("U32")
-    low.start(Operation.SIGN_EXTEND, 0 if low.has("U32") else 1)
+    low.only("U32", "W")
+    low.start(Operation.SIGN_EXTEND, (0 if low.has("U32") else 1) | (2 if low.has("W") else 0))
     for slot, operand in enumerate(expect(low.data, 2)):
         low.source(slot, operand)
 
@@ -277,6 +279,7 @@ def _predicates_to_register(low: Lowering) -> None:
     first, mask = expect(sources, 2)
     low.source(0, first)
     low.source(1, mask)
+    low.op["immediate"] = 0xFF if low.has(*_BYTES) else ALL
 
 
 @lowers("R2P")

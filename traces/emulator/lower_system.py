@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from isa.operand import Operand, OperandKind
 from isa.widths import access_bytes
+from traces.emulator.atomics import Atomic, Number
 from traces.emulator.control import ARRIVE, REDUCE_AND, REDUCE_COUNT, REDUCE_OR, WAIT
 from traces.emulator.lanes import Special
 from traces.emulator.lowering import PREDICATE_KINDS, REGISTER_KINDS, Lowering, Unsupported, expect, lowers
-from traces.emulator.memory import Atomic, Number
+from traces.emulator.phase_barrier import DROPS, FROM_REGISTER, ONE, REMOVED, Barrier
 from traces.emulator.records import ALL, NONE, TRUE, Kind, Operation, Space
 
 _SPECIAL = {
@@ -31,7 +32,15 @@ _SPECIAL = {
     "SR_CgaCtaId": Special.ZERO,  # clusters of one block
     "SR_SWINHI": Special.SHARED_WINDOW_HIGH,
     "SR_LWINHI": Special.LOCAL_WINDOW_HIGH,
+    "SR_GLOBALTIMERLO": Special.GLOBAL_TIMER,
+    "SR_GLOBALTIMERHI": Special.ZERO,
+    "SR_SMEMSZ": Special.SHARED_BYTES,
+    "SR_VIRTID": Special.VIRTUAL_WARP,
+    "SR_VIRTCFG": Special.WARP_SLOTS,
+    "SR_VIRTUALSMID": Special.ZERO,  # every block runs on SM 0
+    "SR_CgaSize": Special.CLUSTER_SIZE,
 }
+_WARPS_PER_SM = {75: 32, 80: 64, 86: 48, 87: 48, 88: 48, 89: 48, 90: 64, 100: 64, 103: 64}  # CUDA C++ guide; else 48
 
 
 @lowers("S2R", "S2UR", "CS2R", "CS2UR")
@@ -41,6 +50,7 @@ def _special_register(low: Lowering) -> None:
     if name not in _SPECIAL:
         raise Unsupported(f"special register {name}")
     low.start(Operation.SPECIAL_REGISTER, _SPECIAL[name], wide_result=low.ins.destinations[0].count == 2)
+    low.op["extra"] = _WARPS_PER_SM.get(low.architecture, 48)
 
 
 @lowers("VOTE", "VOTEU")
@@ -69,19 +79,38 @@ def _match(low: Lowering) -> None:
 
 @lowers("REDUX", "CREDUX")
 def _reduce(low: Lowering) -> None:
-    operations = ("AND", "OR", "XOR", "SUM", "MIN", "MAX")
-    low.only(*operations, "S32", "U32")
-    low.start(Operation.REDUCE, next((operations.index(m) for m in low.ins.modifiers if m in operations), 0))
-    low.op["extra"] = low.has("S32")
-    low.source(0, expect(low.data, 1)[0])
+    operations = ("AND", "OR", "XOR", "SUM", "MIN", "MAX", "MINABS", "MAXABS")
+    low.only(*operations, "S32", "U32", "F32", "NAN")
+    operation = next((operations.index(m) for m in low.ins.modifiers if m in operations), 0)
+    extremum = operations[operation][:3] in ("MIN", "MAX")
+    if (low.has("F32") and not extremum) or (not low.has("F32") and operations[operation].endswith("ABS")):
+        raise Unsupported("reduction")
+    low.start(Operation.REDUCE, operation)
+    low.op["extra"] = 1 if low.has("S32") else 2 if low.has("F32") else 0
+    low.op["immediate"] = low.has("NAN")
+    low.source(0, expect(low.data, 1)[0], "f32" if low.has("F32") else "u32")
+
+
+@lowers("RPCMOV")
+def _move_return_pc(low: Lowering) -> None:
+    """Row 255 of the register file, which no instruction reaches as RZ, holds Rpc."""
+    low.only("32")
+    target, source = expect(low.ins.operands, 2)
+    low.op["operation"], low.op["destination_kind"], low.op["destination_registers"] = Operation.MOVE, Kind.REGISTER, 1
+    if target.text == "Rpc.LO" and source.kind == OperandKind.REGISTER:
+        low.op["destination"] = NONE
+        low.source(0, source)
+    elif source.text == "Rpc.LO" and target.kind == OperandKind.REGISTER and target.register != NONE:
+        low.op["destination"] = target.register
+        low.op["source"][0]["kind"], low.op["source"][0]["index"] = Kind.REGISTER, NONE
+    else:
+        raise Unsupported("operands of RPCMOV")
 
 
 @lowers("R2UR")
 def _register_to_uniform(low: Lowering) -> None:
     low.only("FILL")
     low.start(Operation.FIRST_LANE)
-    if any(o.register != TRUE for o in low.ins.destinations if o.kind in PREDICATE_KINDS):
-        raise Unsupported("predicate destination")
     low.source(0, expect(low.data, 1)[0])
 
 
@@ -91,9 +120,9 @@ _SPACES = {"LDG": Space.GLOBAL, "STG": Space.GLOBAL, "ATOMG": Space.GLOBAL, "RED
 _SPACES |= {"LDS": Space.SHARED, "STS": Space.SHARED, "ATOMS": Space.SHARED, "REDS": Space.SHARED}
 _SPACES |= {"LDL": Space.LOCAL, "STL": Space.LOCAL}
 _SPACES |= {"LD": Space.GENERIC, "ST": Space.GENERIC, "ATOM": Space.GENERIC, "RED": Space.GENERIC}
-_SCOPES = ("E", "SYS", "GPU", "SM", "CTA", "STRONG", "WEAK", "MMIO", "CONSTANT", "U", "ENL2", "PRIVATE")
-_CACHING = ("EF", "EL", "LU", "EU", "NA", "LTC64B", "LTC128B", "LTC256B", "STREAM", "LASTUSE")
-_SIZES = ("U8", "S8", "U16", "S16", "32", "64", "128")
+SCOPES = ("E", "SYS", "GPU", "SM", "CTA", "STRONG", "WEAK", "MMIO", "CONSTANT", "U", "ENL2", "PRIVATE")
+CACHING = ("EF", "EL", "LU", "EU", "NA", "LTC64B", "LTC128B", "LTC256B", "STREAM", "LASTUSE")
+SIZES = ("U8", "S8", "U16", "S16", "32", "64", "128", "256")
 
 
 def _memory(low: Lowering, operation: Operation, predicate_result: bool = False) -> None:
@@ -102,14 +131,19 @@ def _memory(low: Lowering, operation: Operation, predicate_result: bool = False)
     low.op["space"] = _SPACES[low.ins.mnemonic]
     low.op["bytes"] = access_bytes(low.ins.mnemonic, low.ins.modifiers)
     low.op["signed"] = low.has("S8", "S16")
-    if low.op["bytes"] > 16:
-        raise Unsupported("accesses of more than 16 bytes per lane")
+    if low.op["bytes"] == 32 and operation == Operation.ATOMIC:
+        raise Unsupported("atomic of 32 bytes")
     predicates = [o for o in low.ins.operands if o.kind in PREDICATE_KINDS and o.register != TRUE]
     if any(not (predicate_result and o.is_destination) for o in predicates):
         raise Unsupported("predicate operand")
-    operand = low.address
+    memory_address(low, low.address, low.op["space"], low.op["bytes"])
+
+
+def memory_address(low: Lowering, operand: Operand, space: int, size: int) -> None:
+    """Space, width in bytes and address of an access."""
     if not set(operand.suffixes) <= {"U32"}:
         raise Unsupported(f"address {operand.text}")
+    low.op["space"], low.op["bytes"] = space, size
     low.op["immediate"] = operand.offset
     low.op["address_register"] = operand.register
     low.op["address_wide"] = operand.count == 2
@@ -121,8 +155,11 @@ def _memory(low: Lowering, operation: Operation, predicate_result: bool = False)
 
 @lowers("LDG", "LDS", "LDL", "LD")
 def _load(low: Lowering) -> None:
-    low.only(*_SCOPES, *_CACHING, *_SIZES)
+    low.only(*SCOPES, *CACHING, *SIZES)
     _memory(low, Operation.LOAD)
+    if low.op["bytes"] == 32:  # the upper half is named first
+        high, last = expect([o for o in low.ins.destinations if o.kind == OperandKind.REGISTER], 2)
+        low.op["swap_register"] = high.register
 
 
 def _data_register(low: Lowering, operands: Sequence[Operand], at: int) -> int:
@@ -134,41 +171,69 @@ def _data_register(low: Lowering, operands: Sequence[Operand], at: int) -> int:
 
 @lowers("STG", "STS", "STL", "ST")
 def _store(low: Lowering) -> None:
-    low.only(*_SCOPES, *_CACHING, *_SIZES)
+    low.only(*SCOPES, *CACHING, *SIZES)
     _memory(low, Operation.STORE)
-    low.op["data_register"] = _data_register(low, expect(low.data, 1), 0)
+    values = low.data
+    if low.op["bytes"] == 32:
+        low.op["swap_register"] = _data_register(low, expect(values, 2), 1)
+    low.op["data_register"] = _data_register(low, values, 0)
 
 
 _ATOMICS = {"ADD": Atomic.ADD, "MIN": Atomic.MINIMUM, "MAX": Atomic.MAXIMUM, "AND": Atomic.AND, "OR": Atomic.OR}
 _ATOMICS |= {"XOR": Atomic.XOR, "INC": Atomic.INCREMENT, "DEC": Atomic.DECREMENT, "EXCH": Atomic.EXCHANGE}
 _ATOMICS |= {"CAS": Atomic.COMPARE_AND_SWAP, "CAST": Atomic.COMPARE_AND_SWAP_TEST, "POPC": Atomic.INCREMENT_ONE}
+_ATOMICS |= {"ARRIVE": Atomic.ARRIVE}
 
 
-@lowers("ATOMG", "ATOMS", "ATOM", "RED", "REDG")
+_NUMBERS = {"S32": Number.SIGNED, "S64": Number.SIGNED, "F64": Number.DOUBLE}
+_NUMBERS |= {f"F32{n}": Number.FLOAT for n in ("", "x2", "x4")}
+_NUMBERS |= {f"F16x{n}": Number.HALVES for n in (2, 4, 8)} | {f"BF16x{n}": Number.BFLOATS for n in (2, 4, 8)}
+
+
+@lowers("ATOMG", "ATOMS", "ATOM", "RED", "REDG", "REDS")
 def _atomic(low: Lowering) -> None:
-    types = {"S32": Number.SIGNED, "S64": Number.SIGNED, "F32": Number.FLOAT, "F64": Number.FLOAT}
-    halves = ("F16x2", "F16x2.RN")
-    low.only(*_SCOPES, *_CACHING, *_ATOMICS, *types, *halves, "U32", "U64", "32", "64", "FTZ", "RN", "SPIN")
-    _memory(low, Operation.ATOMIC, predicate_result=low.has("CAST"))
+    low.only(*SCOPES, *CACHING, *_ATOMICS, *_NUMBERS, "U32", "U64", "32", "64", "128", "FTZ", "RN", "SPIN")
+    generic = low.ins.mnemonic == "ATOM"
+    _memory(low, Operation.ATOMIC, predicate_result=low.has("CAST") or generic)
     names = [m for m in low.ins.modifiers if m in _ATOMICS]
     if names not in (["POPC", "INC"], *([n] for n in _ATOMICS)):
         raise Unsupported("atomic operation")
-    number = next((types[m] for m in low.ins.modifiers if m in types), Number.UNSIGNED)
-    number = Number.HALVES if low.has(*halves) else number
+    number = next((_NUMBERS[m] for m in low.ins.modifiers if m in _NUMBERS), Number.UNSIGNED)
     operation = _ATOMICS[names[0]]
-    if number in (Number.FLOAT, Number.HALVES) and operation != Atomic.ADD:
-        raise Unsupported("floating-point atomic other than ADD")
+    packed = number in (Number.HALVES, Number.BFLOATS)
+    allowed = (Atomic.ADD, Atomic.MINIMUM, Atomic.MAXIMUM) if packed else (Atomic.ADD,)
+    if (number > Number.SIGNED and operation not in allowed) or (
+        low.has("128") and operation not in (Atomic.EXCHANGE, Atomic.COMPARE_AND_SWAP)
+    ):
+        raise Unsupported("operation on this type")
+    if number == Number.FLOAT and low.has("FTZ"):
+        number = Number.FLUSHED_FLOAT
+    if generic and low.has("CAST") and low.op["predicate_destination"][0] != NONE:
+        raise Unsupported("predicate destination")
     low.op["variant"], low.op["extra"] = operation, number
+    if operation == Atomic.ARRIVE and not low.has("64"):
+        raise Unsupported("arrival of 32 bits")
+    if operation in (Atomic.INCREMENT_ONE, Atomic.ARRIVE):
+        return
     values = low.data
     if operation in (Atomic.COMPARE_AND_SWAP, Atomic.COMPARE_AND_SWAP_TEST):
         low.op["swap_register"] = _data_register(low, expect(values, 2), 1)
-    if operation != Atomic.INCREMENT_ONE:
-        low.op["data_register"] = _data_register(low, expect(values, 1, 2), 0)
+    low.op["data_register"] = _data_register(low, expect(values, 1, 2), 0)
+
+
+@lowers("QSPC")
+def _query_space(low: Lowering) -> None:
+    """True where a generic address lies in the space; .D is the shared memory of other blocks of a cluster."""
+    spaces = {"G": Space.GLOBAL, "S": Space.SHARED, "L": Space.LOCAL, "D": Space.GENERIC}
+    low.only("E", *spaces)
+    low.start(Operation.QUERY_SPACE, next(spaces[m] for m in low.ins.modifiers if m in spaces))
+    memory_address(low, low.address, Space.GENERIC, 1)
+    low.op["destination_kind"] = Kind.NONE
 
 
 @lowers("LDC", "ULDC", "LDCU")
 def _load_constant(low: Lowering) -> None:
-    low.only(*_SIZES)
+    low.only(*SIZES)
     low.start(Operation.LOAD_CONSTANT)
     operand = expect(low.data, 1)[0]
     if operand.kind != OperandKind.CONSTANT or operand.descriptor != NONE or operand.bank not in low.bank_start:
@@ -185,7 +250,57 @@ def _load_constant(low: Lowering) -> None:
     low.op["signed"] = low.has("S8", "S16")
 
 
+_TRANSACTIONS = {"A1T0": ONE, "ART0": FROM_REGISTER, "A0T1": ONE << 2, "A0TR": FROM_REGISTER << 2, "A0TX": REMOVED << 2}
+
+
+@lowers("SYNCS", "ARRIVES")
+def _phase_barrier(low: Lowering) -> None:
+    low.only(*_TRANSACTIONS, "EXCH", "64", "ARRIVE", "TRANS64", "RED", "OPTOUT", "PHASECHK", "TRYWAIT", "CCTL", "IV",
+             "LDGSTSBAR", "TRANSCNT", "ARVCNT")  # fmt: skip
+    if low.has("CCTL"):
+        low.op["operation"] = Operation.NOTHING
+        return
+    low.start(Operation.PHASE_BARRIER)
+    memory_address(low, low.address, Space.SHARED, 8)
+    if low.ins.mnemonic == "ARRIVES":  # the copies before it are complete
+        variant = Barrier.ARRIVE if low.has("TRANSCNT", "ARVCNT") else Barrier.ARRIVE_80
+        low.constant(0, 1)
+        low.op["extra"] = REMOVED << 2 if low.has("TRANSCNT") else ONE
+    elif low.has("EXCH"):
+        variant = Barrier.EXCHANGE
+        low.source(0, expect(low.data, 1)[0], "u64")
+    elif low.has("PHASECHK"):
+        variant = Barrier.TEST
+        low.source(0, expect(low.data, 1)[0])
+    elif low.has("ARRIVE"):
+        variant = Barrier.ARRIVE
+        low.source(0, expect(low.data, 1)[0])
+        named = [m for m in low.ins.modifiers if m in _TRANSACTIONS]
+        low.op["extra"] = _TRANSACTIONS[named[0]] if named else ONE | FROM_REGISTER << 2
+        low.op["extra"] |= DROPS if low.has("OPTOUT") else 0
+        if low.op["destination_kind"] != Kind.NONE:  # the old word, a register pair
+            low.op["destination_registers"] = 2
+    else:
+        raise Unsupported("form of SYNCS")
+    low.op["variant"] = variant
+
+
 # ---------------------------------------------------------------- control flow
+
+
+@lowers("UCGABAR_ARV", "UCGABAR_WAIT", "UCGABAR_GET", "UCGABAR_SET")
+def _cluster_barrier(low: Lowering) -> None:
+    raise Unsupported("clusters of thread blocks")
+
+
+@lowers("BPT")
+def _trap(low: Lowering) -> None:
+    raise Unsupported("a trap ends the kernel")
+
+
+@lowers("LEPC")
+def _code_address(low: Lowering) -> None:
+    raise Unsupported("addresses of code")
 
 
 def _barrier_number(low: Lowering) -> int:
@@ -198,6 +313,11 @@ def _barrier_number(low: Lowering) -> int:
 @lowers("BRA", "CALL", "JMP")
 def _branch(low: Lowering) -> None:
     low.only("U", "DIV", "CONV", "REL", "NOINC")
+    if low.ins.mnemonic == "CALL" and low.data:
+        start = expect([o for o in low.ins.operands if o.kind == OperandKind.TARGET], 1)[0]
+        low.op["operation"], low.op["immediate"] = Operation.BRANCH_INDIRECT, start.value
+        low.source(0, expect(low.data, 1)[0])
+        return
     if low.ins.target < 0:
         raise Unsupported("branch target")
     low.op["immediate"] = low.ins.target
@@ -230,8 +350,10 @@ def _branch_indirect(low: Lowering) -> None:
 
 @lowers("EXIT")
 def _exit(low: Lowering) -> None:
-    low.only()
+    low.only("KEEPREFCOUNT", "PREEMPTED", "NO_ATEXIT")
     low.op["operation"] = Operation.EXIT
+    for slot, operand in enumerate(expect(low.predicates, 0, 1)):
+        low.predicate(slot, operand)
 
 
 @lowers("BSSY", "BSYNC", "BREAK")
@@ -249,20 +371,29 @@ def _convergence(low: Lowering) -> None:
         low.predicate(0, expect(low.predicates, 1)[0])
 
 
-@lowers("YIELD")
+@lowers("YIELD", "NANOSLEEP")
 def _yield(low: Lowering) -> None:
-    low.only()
-    low.op["operation"] = Operation.YIELD
+    low.only("WARP", "SYNCS")
+    low.op["operation"] = Operation.YIELD if low.ins.mnemonic == "YIELD" else Operation.SLEEP
 
 
 @lowers("WARPSYNC")
 def _warp_sync(low: Lowering) -> None:
-    low.only("ALL")
-    low.op["operation"] = Operation.WARP_SYNC
+    """.COLLECTIVE and .EXCLUSIVE run the lanes of each mask apart from the others."""
+    low.only("ALL", "COLLECTIVE", "EXCLUSIVE")
+    low.op["operation"], low.op["variant"] = Operation.WARP_SYNC, int(low.has("COLLECTIVE", "EXCLUSIVE"))
     if low.has("ALL"):
         low.constant(0, ALL)
     else:
-        low.source(0, low.data[-1])
+        low.source(0, low.data[0])
+
+
+@lowers("ELECT")
+def _elect(low: Lowering) -> None:
+    """The lowest lane that runs becomes the leader."""
+    low.only()
+    low.start(Operation.ELECT)
+    low.predicate(0, expect(low.predicates, 0, 1)[0] if low.predicates else None)
 
 
 @lowers("BMOV")

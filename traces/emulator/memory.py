@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 
-from isa.bits import trailing_zeros
+from isa.bits import popcount, trailing_zeros
 from isa.jit import routine, stage
+from traces.emulator.atomics import atomic
 from traces.emulator.records import ALL, LANES, NONE, Operation, Space, Status
-from traces.emulator.scalar import (
-    bits_from_float32,
-    bits_from_float64,
-    float32_from_bits,
-    float64_from_bits,
-    float_from_half,
-    half_from_double,
-)
-
-
-class Atomic(IntEnum):
-    ADD = 0
-    MINIMUM = 1
-    MAXIMUM = 2
-    AND = 3
-    OR = 4
-    XOR = 5
-    INCREMENT = 6  # old >= value ? 0 : old + 1
-    DECREMENT = 7
-    EXCHANGE = 8
-    COMPARE_AND_SWAP = 9
-    INCREMENT_ONE = 10  # POPC.INC: one for every lane
-    COMPARE_AND_SWAP_TEST = 11  # CAST: the result is 1 (predicate: true) for the lanes that swapped
-
-
-class Number(IntEnum):
-    """How an atomic reads its operands."""
-
-    UNSIGNED = 0
-    SIGNED = 1
-    FLOAT = 2
-    HALVES = 3
 
 
 @routine
@@ -90,27 +57,14 @@ def find_allocation(machine, allocation, at):
 
 
 @routine
-def resolve(op, warp, machine, allocation, active):
+def resolve(op, warp, machine, allocation, active, space):
     """Check every active lane and put byte offsets into the memory array into `warp.wide_d`. Returns a Status.
 
-    Idle lanes get the offset of the first active one, so that loads may read all lanes.
+    Idle lanes get the offset of the first active one, so that loads may read all lanes. `space` is not GENERIC.
     """
     address, offset = warp.address, warp.wide_d
     width = np.int64(op.bytes)
-    space = np.int64(op.space)
     first = np.int64(trailing_zeros(np.uint64(active)))
-    if space == Space.GENERIC:
-        window = address[first] >> 32
-        if window == machine.shared_window >> 32:
-            space = np.int64(Space.SHARED)
-        elif window == machine.local_window >> 32:
-            space = np.int64(Space.LOCAL)
-        else:
-            space = np.int64(Space.GLOBAL)
-        if space != Space.GLOBAL:
-            for lane in range(LANES):
-                if (active >> np.uint32(lane)) & np.uint32(1) and address[lane] >> 32 != window:
-                    return fail(machine, Status.MIXED_SPACES, lane, address[lane])
     if space == Space.SHARED:
         begin, end, move = machine.shared_base, machine.shared_end, machine.shared_at
         status = np.int64(Status.SHARED_BOUNDS)
@@ -138,25 +92,98 @@ def resolve(op, warp, machine, allocation, active):
                 continue
             at = np.int64(address[lane] & keep)
             if at & (width - 1):
-                return fail(machine, Status.MISALIGNED, lane, at)
+                return fail(machine, Status.MISALIGNED, lane, address[lane])
             if at >= begin and at <= end:
                 continue
             if space != Space.GLOBAL:
-                return fail(machine, status, lane, at)
+                return fail(machine, status, lane, address[lane])
             found = find_allocation(machine, allocation, at)
-            if at < allocation[found].start or at + width > allocation[found].end:
-                return fail(machine, status, lane, at)
+            if at < allocation[found].start or at > allocation[found].end - width:  # at + width may overflow
+                return fail(machine, status, lane, address[lane])
             op.allocation = found
     if space == Space.LOCAL:
         for lane in range(LANES):
             offset[lane] += np.uint64(lane * machine.local_bytes)
+    elif space == Space.GLOBAL and (op.operation == Operation.STORE or op.operation == Operation.ATOMIC):
+        return check_writable(op, warp, machine, allocation, active, outside != 0)
     return np.int64(Status.RUNNING)
 
 
 @routine
-def load(op, warp, words, halves, data):
-    """Read `op.bytes` for every lane into the result rows; narrow loads extend by sign or zero."""
+def check_writable(op, warp, machine, allocation, active, apart):
+    """READ_ONLY if an active lane lies in such an allocation. `apart`: lanes lie in several allocations."""
+    if not apart and allocation[op.allocation].writable:
+        return np.int64(Status.RUNNING)
+    for lane in range(LANES):
+        if (active >> np.uint32(lane)) & np.uint32(1):
+            at = warp.address[lane]
+            if not allocation[find_allocation(machine, allocation, at)].writable:
+                return fail(machine, Status.READ_ONLY, lane, at)
+    return np.int64(Status.RUNNING)
+
+
+@routine
+def check_written(op, warp, machine, words, data, active):
+    """UNINITIALIZED if a resolved access reads a tracked byte that nothing has written."""
+    if machine.unwritten == 0:
+        return np.int64(Status.RUNNING)
     offset = warp.wide_d
+    first = np.int64(offset[np.int64(trailing_zeros(np.uint64(active)))])
+    if first < machine.shadow_from or first >= machine.local_at:
+        return np.int64(Status.RUNNING)
+    move, missing = machine.shadow_move, np.uint32(0)
+    if op.bytes >= 4:
+        for k in range(op.bytes >> 2):
+            for lane in range(LANES):  # idle lanes have the offset of an active one
+                missing |= ~words[((np.int64(offset[lane]) + move) >> 2) + k]
+    else:
+        for lane in range(LANES):
+            for k in range(op.bytes):
+                missing |= np.uint32(~data[np.int64(offset[lane]) + move + k])
+    if missing:
+        for lane in range(LANES):
+            if (active >> np.uint32(lane)) & np.uint32(1):
+                for k in range(op.bytes):
+                    if data[np.int64(offset[lane]) + move + k] == 0:
+                        return fail(machine, Status.UNINITIALIZED, lane, warp.address[lane])
+    return np.int64(Status.RUNNING)
+
+
+@routine
+def mark_written(op, warp, machine, words, data, active):
+    """Enter the tracked bytes of a resolved store."""
+    if machine.unwritten == 0:
+        return
+    offset = warp.wide_d
+    first = np.int64(offset[np.int64(trailing_zeros(np.uint64(active)))])
+    if first < machine.shadow_from or first >= machine.local_at:
+        return
+    move, fresh = machine.shadow_move, np.int64(0)
+    if op.bytes >= 4:
+        for k in range(op.bytes >> 2):
+            for lane in range(LANES):
+                at = ((np.int64(offset[lane]) + move) >> 2) + k
+                fresh += popcount(~words[at]) >> 3
+                words[at] = np.uint32(ALL)
+    else:
+        for lane in range(LANES):
+            for k in range(op.bytes):
+                at = np.int64(offset[lane]) + move + k
+                fresh += np.int64(data[at] == 0)
+                data[at] = np.uint8(255)
+    machine.unwritten -= fresh
+
+
+@routine
+def load(op, warp, words, halves, data, some, lanes):
+    """Read `op.bytes` for every lane (if `some`: those of `lanes`) into the result rows; narrow loads extend."""
+    offset = warp.wide_d
+    if some and op.bytes >= 4:
+        for k in range(op.bytes >> 2):
+            for lane in range(LANES):
+                if (lanes >> np.uint32(lane)) & np.uint32(1):
+                    warp.result[k, lane] = words[np.int64(offset[lane] >> np.uint64(2)) + k]
+        return
     if op.bytes >= 4:
         for k in range(op.bytes >> 2):
             result = warp.result[k]
@@ -165,6 +192,8 @@ def load(op, warp, words, halves, data):
         return
     result = warp.result[0]
     for lane in range(LANES):
+        if some and not (lanes >> np.uint32(lane)) & np.uint32(1):
+            continue
         at = np.int64(offset[lane])
         if op.bytes == 2:
             value = np.int64(halves[at >> 1])
@@ -189,77 +218,6 @@ def store(op, warp, words, halves, data, active):
             halves[at >> 1] = np.uint16(warp.result[0, lane])
         else:
             data[at] = np.uint8(warp.result[0, lane])
-
-
-@stage
-def half_sum(old, value):
-    low = half_from_double(
-        np.float64(float_from_half(old & np.uint32(0xFFFF))) + float_from_half(value & np.uint32(0xFFFF)), 0
-    )
-    high = half_from_double(
-        np.float64(float_from_half(old >> np.uint32(16))) + float_from_half(value >> np.uint32(16)), 0
-    )
-    return low | (high << np.uint32(16))
-
-
-@stage
-def updated(operation, number, old, value, other, wide):
-    """New memory word of an atomic. 32-bit words arrive zero-extended."""
-    if operation == Atomic.EXCHANGE:
-        return value
-    if operation == Atomic.COMPARE_AND_SWAP or operation == Atomic.COMPARE_AND_SWAP_TEST:
-        return other if old == value else old
-    if operation == Atomic.INCREMENT_ONE:
-        return old + np.uint64(1)
-    if operation == Atomic.AND:
-        return old & value
-    if operation == Atomic.OR:
-        return old | value
-    if operation == Atomic.XOR:
-        return old ^ value
-    if operation == Atomic.INCREMENT:
-        return np.uint64(0) if old >= value else old + np.uint64(1)
-    if operation == Atomic.DECREMENT:
-        return value if old == 0 or old > value else old - np.uint64(1)
-    if number == Number.FLOAT:
-        if wide:
-            return bits_from_float64(float64_from_bits(old) + float64_from_bits(value))
-        return np.uint64(bits_from_float32(float32_from_bits(np.uint32(old)) + float32_from_bits(np.uint32(value))))
-    if number == Number.HALVES:
-        return np.uint64(half_sum(np.uint32(old), np.uint32(value)))
-    if operation == Atomic.ADD:
-        return old + value
-    below = old < value
-    if number == Number.SIGNED:
-        below = np.int64(old) < np.int64(value) if wide else np.int32(np.uint32(old)) < np.int32(np.uint32(value))
-    return old if below == (operation == Atomic.MINIMUM) else value
-
-
-@routine
-def atomic(op, warp, words, active):
-    """Read, change and write one word per active lane, in lane order. Values: result rows 0-1, swaps: 2-3."""
-    offset = warp.wide_d
-    wide = op.bytes == 8
-    swapped = np.uint32(0)
-    for lane in range(LANES):
-        if not (active >> np.uint32(lane)) & np.uint32(1):
-            continue
-        at = np.int64(offset[lane]) >> 2
-        old, value, other = np.uint64(words[at]), np.uint64(warp.result[0, lane]), np.uint64(warp.result[2, lane])
-        if wide:
-            old |= np.uint64(words[at + 1]) << np.uint64(32)
-            value |= np.uint64(warp.result[1, lane]) << np.uint64(32)
-            other |= np.uint64(warp.result[3, lane]) << np.uint64(32)
-        new = updated(op.variant, op.extra, old, value, other, wide)
-        words[at] = np.uint32(new)
-        if op.variant == Atomic.COMPARE_AND_SWAP_TEST:
-            swapped |= np.uint32(old == value) << np.uint32(lane)
-            old = np.uint64(old == value)
-        warp.result[0, lane] = np.uint32(old)
-        if wide:
-            words[at + 1] = np.uint32(new >> np.uint64(32))
-            warp.result[1, lane] = np.uint32(old >> np.uint64(32))
-    warp.mask_result[0] = swapped
 
 
 @routine
@@ -293,45 +251,88 @@ def log_addresses(warp, machine, accesses, lane_address, active):
     return at
 
 
+@stage
+def space_of(machine, address):
+    """Memory space of a generic address."""
+    if address >> 32 == machine.shared_window >> 32:
+        return np.int64(Space.SHARED)
+    return np.int64(Space.LOCAL if address >> 32 == machine.local_window >> 32 else Space.GLOBAL)
+
+
+@routine
+def query_space(op, warp, machine):
+    """QSPC: predicate 0 holds where a generic address lies in space `variant`."""
+    lane_addresses(op, warp)
+    inside = np.uint32(0)
+    for lane in range(LANES):
+        inside |= np.uint32(space_of(machine, warp.address[lane]) == op.variant) << np.uint32(lane)
+    warp.mask_result[0] = inside
+
+
+@routine
+def access_space(op, warp, machine, allocation, words, halves, data, lanes, space, some):
+    """Run an access for `lanes` that lie in one space; `some`: others lie elsewhere. Returns a Status."""
+    status = resolve(op, warp, machine, allocation, lanes, space)
+    if status == Status.RUNNING and op.operation != Operation.STORE:
+        status = check_written(op, warp, machine, words, data, lanes)
+    if status != Status.RUNNING:
+        return status
+    if op.operation == Operation.LOAD:
+        load(op, warp, words, halves, data, some, lanes)
+        if op.bytes == 32 and op.swap_register != NONE:  # the upper four registers are an operand of their own
+            for k in range(4):
+                for lane in range(LANES):
+                    if (lanes >> np.uint32(lane)) & np.uint32(1):
+                        warp.register[op.swap_register + k, lane] = warp.result[4 + k, lane]
+    elif op.operation == Operation.STORE:
+        for k in range((op.bytes + 3) >> 2):
+            # 32 bytes: the upper four registers are an operand of their own
+            first = op.swap_register if k >= 4 else op.data_register
+            for lane in range(LANES):
+                value = np.uint32(0) if first == NONE else warp.register[first + (k & 3), lane]
+                warp.result[k, lane] = value
+        store(op, warp, words, halves, data, lanes)
+        mark_written(op, warp, machine, words, data, lanes)
+    else:
+        atomic(op, warp, words, lanes)
+    return status
+
+
 @routine
 def access(op, warp, machine, allocation, words, halves, data, active):
     """Run one load, store or atomic. Returns a Status."""
     lane_addresses(op, warp)
-    status = resolve(op, warp, machine, allocation, active)
-    if status != Status.RUNNING:
-        return status
-    if op.operation == Operation.LOAD:
-        load(op, warp, words, halves, data)
-        return status
-    count = (op.bytes + 3) >> 2
-    for k in range(count):
+    if op.space != Space.GENERIC:
+        return access_space(op, warp, machine, allocation, words, halves, data, active, np.int64(op.space), False)
+    done = np.uint32(0)
+    left = np.uint32(active)
+    status = np.int64(Status.RUNNING)
+    while left and status == Status.RUNNING:
+        space = space_of(machine, warp.address[np.int64(trailing_zeros(np.uint64(left)))])
+        lanes = np.uint32(0)
         for lane in range(LANES):
-            value = np.uint32(0) if op.data_register == NONE else warp.register[op.data_register + k, lane]
-            warp.result[k, lane] = value
-    if op.operation == Operation.STORE:
-        store(op, warp, words, halves, data, active)
-        return status
-    if op.swap_register != NONE:
-        for k in range(count):
-            for lane in range(LANES):
-                warp.result[2 + k, lane] = warp.register[op.swap_register + k, lane]
-    else:
-        for lane in range(LANES):
-            warp.result[2, lane] = 0
-            warp.result[3, lane] = 0
-    atomic(op, warp, words, active)
+            if (left >> np.uint32(lane)) & np.uint32(1) and space_of(machine, warp.address[lane]) == space:
+                lanes |= np.uint32(1) << np.uint32(lane)
+        left &= ~lanes
+        if space == Space.GLOBAL or op.predicate_destination[0] == NONE:
+            status = access_space(
+                op, warp, machine, allocation, words, halves, data, lanes, space, lanes != np.uint32(active)
+            )
+            done |= lanes
+    # an atomic with a predicate result works in global memory only, and says where it did
+    warp.mask_result[0] = done
     return status
 
 
 @routine
 def load_constant(op, warp, machine, constants, active):
-    """LDC, ULDC, LDCU: `variant` = bank, a = offset, plus `immediate`. Returns a Status."""
+    """LDC, ULDC, LDCU: `variant` = bank, a = offset, plus `immediate`. Logged: bank << 16 + offset. Returns Status."""
     start, end = machine.bank_start[op.variant], machine.bank_bytes[op.variant]
     for lane in range(LANES):
         if not (active >> np.uint32(lane)) & np.uint32(1):
             continue
         at = np.int64(np.int32(warp.a[lane])) + op.immediate
-        warp.address[lane] = at
+        warp.address[lane] = (np.int64(op.variant) << 16) + at
         if at < 0 or at + op.bytes > end:
             return fail(machine, Status.CONSTANT_BOUNDS, lane, at)
         if at & (op.bytes - 1):

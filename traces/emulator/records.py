@@ -61,6 +61,14 @@ class Operation(IntEnum):
     SIGN_EXTEND = 25
     ABSOLUTE_DIFFERENCE = 26
     MINIMUM_MAXIMUM_WIDE = 27
+    PACKED_ADD = 28
+    PACKED_EXTREMUM = 29
+    PACKED_DIFFERENCE = 30
+    DOT_PRODUCT2 = 31
+    BIT_MASK = 32
+    CLAMP = 33
+    CLAMP_PACK = 34
+    SIGN_LOGIC = 35
     # single precision
     FLOAT_ADD = 40
     FLOAT_MULTIPLY = 41
@@ -69,6 +77,8 @@ class Operation(IntEnum):
     FLOAT_COMPARE = 44
     SPECIAL_FUNCTION = 45
     DIVISION_CHECK = 46
+    FLOAT_SET = 47  # FSET
+    PAIR_ARITHMETIC = 48  # FADD2, FMUL2, FFMA2
     # double precision
     DOUBLE_ADD = 60
     DOUBLE_MULTIPLY = 61
@@ -83,7 +93,8 @@ class Operation(IntEnum):
     FLOAT_TO_INTEGER = 81
     FLOAT_TO_FLOAT = 82
     ROUND_FLOAT = 83
-    PACK_HALVES = 84
+    PACK_FLOATS = 84  # F2FP
+    PACK_BYTES = 85  # F2IP
     # between lanes, special registers
     SPECIAL_REGISTER = 100
     VOTE = 101
@@ -91,11 +102,18 @@ class Operation(IntEnum):
     MATCH = 103
     REDUCE = 104
     FIRST_LANE = 105  # R2UR
+    MATRIX = 106  # HMMA, IMMA, BMMA, DMMA, QMMA
+    TRANSPOSE = 107  # MOVM
     # memory
     LOAD = 120
     STORE = 121
     ATOMIC = 122
     LOAD_CONSTANT = 123
+    COPY_TO_SHARED = 124  # LDGSTS
+    LOAD_MATRIX = 125  # LDSM
+    STORE_MATRIX = 126  # STSM
+    QUERY_SPACE = 127  # QSPC
+    PHASE_BARRIER = 128  # SYNCS, ARRIVES
     # control flow: every value from here on may change the pc or the lanes that run
     BRANCH = 160
     EXIT = 161
@@ -110,6 +128,8 @@ class Operation(IntEnum):
     RESTORE_CONVERGENCE = 171  # BMOV Bn, Ra
     BARRIER_RESULT = 172  # B2R.RESULT
     YIELD = 173
+    ELECT = 174
+    SLEEP = 175  # NANOSLEEP: the next warp gets its turn
     UNSUPPORTED = 255
 
 
@@ -209,7 +229,7 @@ WARP = np.dtype(
         ("wide_b", "u8", (LANES,)),
         ("wide_c", "u8", (LANES,)),
         ("wide_d", "u8", (LANES,)),
-        ("result", "u4", (4, LANES)),
+        ("result", "u4", (8, LANES)),
         ("wide_result", "u8", (LANES,)),
         ("address", "i8", (LANES,)),
         ("mask_result", "u4", (2,)),  # predicate results as lane masks
@@ -236,7 +256,8 @@ class Status(IntEnum):
     BAD_TARGET = 12
     DEADLOCK = 13
     BUDGET = 14
-    MIXED_SPACES = 15
+    READ_ONLY = 32
+    UNINITIALIZED = 33
 
 
 MACHINE = np.dtype(
@@ -262,6 +283,15 @@ MACHINE = np.dtype(
         ("shared_window", "i8"),  # generic addresses
         ("local_window", "i8"),
         ("allocations", "i4"),
+        # bytes of the array from `shadow_from` up to local memory have a shadow byte, 255 once written, further on
+        ("shadow_from", "i8"),
+        ("shadow_move", "i8"),
+        ("unwritten", "i8"),  # tracked bytes of the block without a value; 0: there is nothing left to check
+        # factors and sums of the running matrix instruction
+        ("matrix_a", "f8", (16, 128)),
+        ("matrix_b", "f8", (128, 8)),
+        ("matrix_c", "f8", (16, 8)),
+        ("pauses", "i4"),  # 1: the running warp waits for others, the next one gets its turn
         ("barrier_arrived", "i4", (BLOCK_BARRIERS,)),  # threads that arrived without waiting
         ("barrier_threads", "i4", (BLOCK_BARRIERS,)),  # expected; 0 = all
         ("barrier_votes", "i4", (BLOCK_BARRIERS,)),
@@ -287,5 +317,5 @@ MACHINE = np.dtype(
     ],
     align=True,
 )
-ALLOCATION = np.dtype([("start", "i8"), ("end", "i8")], align=True)
+ALLOCATION = np.dtype([("start", "i8"), ("end", "i8"), ("writable", "i8")], align=True)
 LOG = np.dtype([("instruction", "i4"), ("mask", "u4"), ("access", "i4"), ("slot", "i4")], align=True)

@@ -255,40 +255,29 @@ def float_from_half(bits):
 
 
 @stage
-def half_from_double(value, mode):
-    """IEEE half bits of a float64, rounded once (nearest even, or towards zero with mode 3)."""
-    if value != value:
-        return HALF_NAN
-    sign = np.uint32(0x8000) if np.signbit(value) else np.uint32(0)
+def small_from_double(value, mantissa_bits, bias, infinity, sign_bit, mode):
+    """Bits of a float64 (no NaN) in a narrow format, rounded once in any mode; `infinity` is the code of overflow."""
+    sign = np.uint32(sign_bit) if np.signbit(value) else np.uint32(0)
     magnitude = np.abs(value)
     if magnitude == np.inf:
-        return np.uint32(sign | np.uint32(0x7C00))
-    exponent = int(bits_from_float64(magnitude) >> np.uint64(52)) - 1023
-    if exponent < -14:
-        exponent = -14  # subnormal halves share the smallest exponent
-    scaled = math.ldexp(magnitude, 10 - exponent)
-    rounded = np.floor(scaled) if mode == ZERO else np.rint(scaled)
-    result = np.uint32(np.int64(rounded) + ((exponent + 14) << 10))
-    if result >= np.uint32(0x7C00):
-        result = np.uint32(0x7BFF) if mode == ZERO else np.uint32(0x7C00)
-    return np.uint32(sign | result)
+        return np.uint32(sign | np.uint32(infinity))
+    away = (mode == UP and sign == 0) or (mode == DOWN and sign != 0)
+    exponent = max(int(bits_from_float64(magnitude) >> np.uint64(52)) - 1023, 1 - bias)  # subnormals share the smallest
+    scaled = math.ldexp(magnitude, mantissa_bits - exponent)
+    rounded = np.rint(scaled) if mode == NEAREST else np.ceil(scaled) if away else np.floor(scaled)
+    code = np.int64(rounded) + ((exponent + bias - 1) << mantissa_bits)
+    if code >= infinity:
+        code = np.int64(infinity) if mode == NEAREST or away else np.int64(infinity) - 1
+    return np.uint32(sign | np.uint32(code))
+
+
+@stage
+def half_from_double(value, mode):
+    """IEEE half bits of a float64, rounded once."""
+    return HALF_NAN if value != value else small_from_double(value, 10, 15, 0x7C00, 0x8000, mode)
 
 
 @stage
 def bfloat_from_double(value, mode):
-    """bfloat16 bits of a float64, rounded once (nearest even, or towards zero with mode 3)."""
-    if value != value:
-        return BFLOAT_NAN
-    sign = np.uint32(0x8000) if np.signbit(value) else np.uint32(0)
-    magnitude = np.abs(value)
-    if magnitude == np.inf:
-        return np.uint32(sign | np.uint32(0x7F80))
-    exponent = int(bits_from_float64(magnitude) >> np.uint64(52)) - 1023
-    if exponent < -126:
-        exponent = -126
-    scaled = math.ldexp(magnitude, 7 - exponent)
-    rounded = np.floor(scaled) if mode == ZERO else np.rint(scaled)
-    result = np.uint32(np.int64(rounded) + ((exponent + 126) << 7))
-    if result >= np.uint32(0x7F80):
-        result = np.uint32(0x7F7F) if mode == ZERO else np.uint32(0x7F80)
-    return np.uint32(sign | result)
+    """bfloat16 bits of a float64, rounded once."""
+    return BFLOAT_NAN if value != value else small_from_double(value, 7, 127, 0x7F80, 0x8000, mode)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from isa.compile import compile_cuda
 from isa.cubin import Cubin
 from isa.errors import SubcoreError
-from isa.jit import as_records
+from isa.jit import as_records, is_cold
 from isa.load import Kernel, load_kernel
 from traces.emulator import interpreter
+from traces.emulator.arguments import Value
+from traces.emulator.faults import fault_error
 from traces.emulator.launch import (
     GLOBAL_BASE,
     LOCAL_WINDOW,
     MAX_BLOCK,
     MAX_GRID,
+    RED_ZONE_BYTES,
     SHARED_WINDOW,
     Image,
-    Value,
+    Setup,
     build_image,
+    host_copies,
     triple,
 )
 from traces.emulator.lower import lower
@@ -32,8 +37,11 @@ from traces.stream import MEMORY_ACCESS, BlockStreams, Launch
 CHUNK_INSTRUCTIONS = 1 << 20  # a chunk ends at the first block boundary behind this
 CHUNK_BLOCKS = 4096
 PAUSE_INSTRUCTIONS = 1 << 22  # return to Python (Ctrl-C) after so many
-MAX_LOG = 1 << 28  # entries of 16 bytes: the stream of one block must fit into memory
+MAX_LOG = 1 << 27  # entries of 16 bytes: the stream of one block must fit into memory
 BUDGET_INSTRUCTIONS = 10_000_000_000
+
+
+Logs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class EmulatedTrace:
@@ -55,27 +63,43 @@ class EmulatedTrace:
         stack_bytes: int | None = None,
         constants: Mapping[str, np.ndarray] | None = None,
         budget: int = BUDGET_INSTRUCTIONS,
+        check_uninitialized: bool = True,
+        uninitialized: Sequence[str] = (),
+        red_zone_bytes: int = RED_ZONE_BYTES,
         chunk_instructions: int = CHUNK_INSTRUCTIONS,
         chunk_blocks: int = CHUNK_BLOCKS,
     ) -> None:
         """Check the launch and lower the code; nothing runs yet.
 
-        `arguments`: numpy arrays (copied to global memory), scalars, or bytes for structures. `names`: of the
-        arguments; `outputs`: those that `outputs()` returns (default: all arrays). `budget`: warp instructions.
+        `arguments`: see `traces.emulator.arguments`; read-only arrays may not be written. `names`: of the arguments;
+        `outputs`: those that `outputs()` returns (default: all arrays). `budget`: warp instructions.
+        `check_uninitialized`: reads of shared memory before a write are errors; `uninitialized`: names of arrays
+        whose initial bytes are no values, so that reading them before a write is an error as well.
         """
         self.kernel = kernel
         self.program = kernel.program
-        self._grid = triple(grid, "grid", MAX_GRID)
-        self._block = triple(block, "block", MAX_BLOCK)
-        self._arguments = list(arguments)
-        self._names = list(names) or [f"argument{k}" for k in range(len(self._arguments))]
-        arrays = [n for n, a in zip(self._names, self._arguments, strict=True) if isinstance(a, np.ndarray)]
-        self._outputs = list(outputs) or arrays
-        self._dynamic_shared_bytes = dynamic_shared_bytes
-        self._stack_bytes = stack_bytes
-        self._constants = dict(constants or {})
+        names = list(names) or [f"argument{k}" for k in range(len(arguments))]
+        for name in (*outputs, *uninitialized):
+            if name not in names:
+                known = ", ".join(names) or "none"
+                raise SubcoreError(f"{self.program.kernel}: no argument {name!r}; there are {known}")
+        if red_zone_bytes < 0 or budget < 1:
+            raise SubcoreError(f"{self.program.kernel}: red_zone_bytes must be at least 0, the budget at least 1")
+        self._setup = Setup(
+            triple(grid, "grid", MAX_GRID),
+            triple(block, "block", MAX_BLOCK),
+            list(arguments),
+            names,
+            dynamic_shared_bytes,
+            stack_bytes,
+            dict(constants or {}),
+            check_uninitialized,
+            tuple(uninitialized),
+            red_zone_bytes,
+        )
+        self._outputs = set(outputs)
         self._budget, self._chunk_instructions, self._chunk_blocks = budget, chunk_instructions, chunk_blocks
-        image = self._image()
+        image = build_image(kernel, self._setup)
         self._ops, self._problems = lower(
             kernel.instructions, image.bank_start, image.bank_bytes, self.program.architecture
         )
@@ -83,14 +107,15 @@ class EmulatedTrace:
         self.executed_instructions = 0  # warp instructions of the last complete pass
         self.launch = Launch(
             kernel=self.program.kernel,
-            grid=self._grid,
-            block=self._block,
+            grid=self._setup.grid,
+            block=self._setup.block,
             shared_bytes=self.program.shared_bytes + dynamic_shared_bytes,
             registers=self.program.registers,
             architecture=self.program.architecture,
             local_bytes=int(image.machine["local_bytes"][0]),
             shared_base=SHARED_WINDOW,
             local_base=LOCAL_WINDOW,
+            copies=host_copies(image),
         )
 
     @property
@@ -98,81 +123,102 @@ class EmulatedTrace:
         """Instructions without semantics: index -> reason. Reaching one raises SubcoreError."""
         return dict(self._problems)
 
-    def _image(self) -> Image:
-        return build_image(
-            self.kernel,
-            self._grid,
-            self._block,
-            self._arguments,
-            self._dynamic_shared_bytes,
-            self._stack_bytes,
-            self._constants,
-        )
+    @staticmethod
+    def is_cold() -> bool:
+        """True if the first pass has to compile the interpreter, which takes most of a minute."""
+        return is_cold(interpreter.run)
 
-    def blocks(self) -> Iterator[BlockStreams]:
-        """Run the launch from its start and yield the streams of consecutive thread blocks."""
-        image = self._image()
-        machine = as_records(image.machine)[0]
-        machine["budget"], machine["chunk_target"] = self._budget, self._chunk_instructions
-        machine["chunk_block_limit"] = self._chunk_blocks
-        ops, warps, allocation = as_records(self._ops.copy()), as_records(image.warps), as_records(image.allocation)
-        memory = (
-            image.data[: len(image.data) // 4 * 4].view(np.uint32),
-            image.data[: len(image.data) // 4 * 4].view(np.uint16),
-        )
-        capacity = 1 << 16
-        log, accesses = as_records(np.empty(capacity, LOG)), as_records(np.zeros(capacity // 2, MEMORY_ACCESS))
-        lane_address = np.empty(capacity, np.int64)
-        first_block = 0
-        while True:
-            machine["pause_at"] = machine["executed"] + PAUSE_INSTRUCTIONS
-            status = interpreter.run(
-                machine,
-                warps,
-                ops,
+    def compile(self) -> None:
+        """Compile the interpreter without running anything."""
+        image = build_image(self.kernel, self._setup)
+        image.machine["next_block"] = image.machine["blocks"]
+        self._advance(image, *_logs(1))
+
+    def _advance(self, image: Image, log: np.ndarray, accesses: np.ndarray, lane_address: np.ndarray) -> Status:
+        data = image.data
+        return Status(
+            interpreter.run(
+                as_records(image.machine)[0],
+                as_records(image.warps),
+                as_records(self._ops),
                 image.constants,
-                allocation,
-                *memory,
-                image.data,
+                as_records(image.allocation),
+                data.view(np.uint32),
+                data.view(np.uint16),
+                data,
                 log,
                 accesses,
                 lane_address,
             )
+        )
+
+    def blocks(self) -> Iterator[BlockStreams]:
+        """Run the launch from its start and yield the streams of consecutive thread blocks."""
+        yield from self._run(keep=True)
+
+    def _run(self, keep: bool) -> Iterator[BlockStreams]:
+        """One pass. Without `keep` the streams are dropped as they come, and nothing is yielded."""
+        image = build_image(self.kernel, self._setup)
+        machine = image.machine[0]
+        machine["budget"], machine["chunk_target"] = self._budget, self._chunk_instructions
+        machine["chunk_block_limit"] = self._chunk_blocks
+        logs = _logs(1 << 16)
+        first_block = 0
+        status = Status.RUNNING
+        while status != Status.GRID_DONE:
+            machine["pause_at"] = machine["executed"] + PAUSE_INSTRUCTIONS
+            status = self._advance(image, *logs)
             if status == Status.PAUSED:
                 continue
             if status == Status.LOG_FULL:
-                if len(log) >= MAX_LOG:
-                    block = tuple(int(v) for v in machine["block_index"])
-                    raise SubcoreError(
-                        f"{self.program.kernel}: block {block} executes more than {MAX_LOG} warp instructions, "
-                        "too many to keep: use a smaller problem (or the kernel never ends)"
-                    )
-                log = _grown(log, int(machine["logged"]))
-                accesses = _grown(accesses, int(machine["accesses"]))
-                lane_address = _grown(lane_address, int(machine["addresses"]) + LANES)
+                if keep:
+                    logs = self._larger(logs, image)
+                else:
+                    _forget(machine)
                 continue
             if status not in (Status.CHUNK_DONE, Status.GRID_DONE):
-                raise SubcoreError(self._message(Status(status), image))
+                raise fault_error(status, self.kernel, self._setup, image, self._ops, self._problems, self._budget)
             count = int(machine["chunk_blocks"])
-            if count:
-                yield self._streams(first_block, count, image, log, accesses, lane_address)
+            streams = self._streams(first_block, count, image, *logs) if keep and count else None
             first_block += count
-            for name in ("chunk_blocks", "logged", "accesses", "addresses"):
-                machine[name] = 0
+            machine["chunk_blocks"] = 0
+            _forget(machine)
             if status == Status.GRID_DONE:
-                break
-        self.executed_instructions = int(machine["executed"])
+                self._finish(image)
+            if streams is not None:
+                yield streams
+
+    def _larger(self, logs: Logs, image: Image) -> Logs:
+        machine = image.machine[0]
+        if len(logs[0]) >= MAX_LOG:
+            block = tuple(int(v) for v in machine["block_index"])
+            raise SubcoreError(
+                f"{self.program.kernel}: block {block} executes more than {MAX_LOG} warp instructions, "
+                "too many to keep: use a smaller problem (or the kernel never ends)"
+            )
+        log, accesses, lane_address = logs
+        return (
+            _grown(log, int(machine["logged"])),
+            _grown(accesses, int(machine["accesses"])),
+            _grown(lane_address, int(machine["addresses"]) + LANES),
+        )
+
+    def _finish(self, image: Image) -> None:
+        """Take the outputs before the last chunk is given away: its reader may never ask for another."""
+        self.executed_instructions = int(image.machine["executed"][0])
         self._result = {}
-        for k, (name, argument) in enumerate(zip(self._names, self._arguments, strict=True)):
-            if name in self._outputs and isinstance(argument, np.ndarray):
-                at = image.address[k] - GLOBAL_BASE
-                raw = image.data[at : at + argument.nbytes].copy()
-                self._result[name] = raw.view(argument.dtype).reshape(argument.shape)
+        for buffer in image.buffers:
+            at = buffer.address - GLOBAL_BASE
+            raw = image.data[at : at + buffer.array.nbytes].copy()
+            values = raw.view(buffer.array.dtype).reshape(buffer.array.shape)
+            for name in buffer.names:
+                if not self._outputs or name in self._outputs:
+                    self._result[name] = values
 
     def outputs(self) -> dict[str, np.ndarray]:
         """Output arrays by argument name. Runs the launch if no pass of `blocks()` is complete yet."""
         if self._result is None:
-            for _ in self.blocks():
+            for _ in self._run(keep=False):
                 pass
         assert self._result is not None
         return self._result
@@ -196,61 +242,17 @@ class EmulatedTrace:
             lane_address=lane_address[: machine["addresses"]].copy(),
         )
 
-    def _message(self, status: Status, image: Image) -> str:
-        machine = image.machine[0]
-        pc, lane, warp = int(machine["error_pc"]), int(machine["error_lane"]), int(machine["error_warp"])
-        text = self.program.text[pc] if 0 <= pc < len(self.program) else "?"
-        place = f"{self.program.kernel}: pc {pc * self.program.pc_step:#x} `{text}`"
-        line = int(self.program.instructions["source_line"][pc]) if 0 <= pc < len(self.program) else 0
-        if line:
-            place += f" ({self.program.source_file}:{line})"
-        block = tuple(int(v) for v in machine["block_index"])
-        if status == Status.UNSUPPORTED:
-            reason = self._problems.get(pc, "no semantics")
-            return f"{place}: cannot be emulated on sm_{self.program.architecture}: {reason}"
-        where = f"{place}, block {block}, warp {warp}"
-        if status == Status.BUDGET:
-            return (
-                f"{where}: the instruction budget of {self._budget} is used up: "
-                "raise `budget`, or the kernel waits for another block and never ends"
-            )
-        if status == Status.DEADLOCK:
-            return f"{where}: deadlock: every live thread waits at a barrier that the others never reach"
-        if status == Status.BAD_TARGET:
-            return f"{where}: the pc leaves the code of the kernel"
-        x, y = self._block[:2]
-        thread = warp * LANES + lane
-        where = f"{place}, block {block}, thread {(thread % x, thread // x % y, thread // x // y)}"
-        address, width = int(machine["error_address"]), int(self._ops["bytes"][pc])
-        if status == Status.MISALIGNED:
-            return f"{where}: address {address:#x} is not a multiple of {width} bytes"
-        if status == Status.CONSTANT_BOUNDS:
-            return f"{where}: offset {address:#x} lies outside the constant bank"
-        if status == Status.SHARED_BOUNDS:
-            low, high = int(machine["shared_base"]), int(machine["shared_end"])
-            return f"{where}: shared address {address:#x} ({width} bytes) lies outside [{low:#x}, {high:#x})"
-        if status == Status.MIXED_SPACES:
-            return f"{where}: generic address {address:#x} and another lane's address lie in different memory spaces"
-        if status == Status.LOCAL_BOUNDS:
-            size = int(machine["local_bytes"])
-            return f"{where}: local address {address:#x} lies outside the {size} bytes per thread: raise `stack_bytes`"
-        return f"{where}: address {address:#x} ({width} bytes) lies in no allocation; {self._nearest(address, image)}"
 
-    def _nearest(self, address: int, image: Image) -> str:
-        named = [
-            (image.address[k], self._names[k], a.nbytes)
-            for k, a in enumerate(self._arguments)
-            if isinstance(a, np.ndarray)
-        ]
-        if not named:
-            return "the launch has no arrays"
-        start, name, size = min(
-            named,
-            key=lambda a: 0 if a[0] <= address < a[0] + a[2] else min(abs(address - a[0]), abs(address - a[0] - a[2])),
-        )
-        if address < start:
-            return f"nearest is {name} ({size} bytes), {start - address} bytes above"
-        return f"nearest is {name} ({size} bytes at {start:#x}), {address - start} bytes from its start"
+def _logs(capacity: int) -> Logs:
+    """Room for executed instructions, their memory records and their listed lane addresses."""
+    log, accesses = np.empty(capacity, LOG), np.zeros(max(1, capacity // 2), MEMORY_ACCESS)
+    return as_records(log), as_records(accesses), np.empty(capacity, np.int64)
+
+
+def _forget(machine: np.void) -> None:
+    """Begin the logs anew."""
+    for name in ("logged", "accesses", "addresses"):
+        machine[name] = 0
 
 
 def _grown(array: np.ndarray, used: int) -> np.ndarray:
@@ -270,49 +272,34 @@ def emulate(
     arguments: Sequence[Value] = (),
     *,
     architecture: int | None = None,
-    dynamic_shared_bytes: int = 0,
-    stack_bytes: int | None = None,
-    constants: Mapping[str, np.ndarray] | None = None,
-    budget: int = BUDGET_INSTRUCTIONS,
-    chunk_instructions: int = CHUNK_INSTRUCTIONS,
+    **options: Any,
 ) -> EmulatedTrace:
     """Prepare a launch: of a `KernelCase` for an architecture (86 = sm_86), or of a kernel in a cubin (bytes or path).
 
-    Raises SubcoreError for launches that cannot be; errors of the kernel itself come while `blocks()` runs.
+    `options` are those of `EmulatedTrace`. Raises SubcoreError for launches that cannot be; errors of the kernel
+    itself (EmulationError) come while `blocks()` or `outputs()` runs.
     """
     if isinstance(source, KernelCase):
         if architecture is None:
             raise SubcoreError(f"{source.name}: say which architecture to compile for, such as 86")
+        if architecture not in source.architectures:
+            known = ", ".join(f"sm_{a}" for a in source.architectures)
+            raise SubcoreError(f"{source.name}: uses instructions that sm_{architecture} does not have; choose {known}")
         loaded = load_kernel(compile_cuda(source.source, architecture), source.kernel)
-        return EmulatedTrace(
-            loaded,
-            source.grid,
-            source.block,
-            [a.value for a in source.arguments],
-            names=[a.name for a in source.arguments],
-            outputs=[a.name for a in source.arguments if a.output],
-            dynamic_shared_bytes=source.dynamic_shared_bytes,
-            stack_bytes=stack_bytes,
-            constants=constants,
-            budget=budget,
-            chunk_instructions=chunk_instructions,
-        )
+        given = {
+            "names": [a.name for a in source.arguments],
+            "outputs": [a.name for a in source.arguments if a.output],
+            "dynamic_shared_bytes": source.dynamic_shared_bytes,
+            "stack_bytes": source.stack_bytes,
+        }
+        values = [a.value for a in source.arguments]
+        return EmulatedTrace(loaded, source.grid, source.block, values, **{**given, **options})
     loaded = load_kernel(source, kernel)
     if architecture is not None and architecture != loaded.program.architecture:
         raise SubcoreError(
             f"{loaded.cubin.path}: holds code for sm_{loaded.program.architecture}, not sm_{architecture}"
         )
-    return EmulatedTrace(
-        loaded,
-        grid,
-        block,
-        arguments,
-        dynamic_shared_bytes=dynamic_shared_bytes,
-        stack_bytes=stack_bytes,
-        constants=constants,
-        budget=budget,
-        chunk_instructions=chunk_instructions,
-    )
+    return EmulatedTrace(loaded, grid, block, arguments, **options)
 
 
 def run(case: KernelCase, architecture: int) -> dict[str, np.ndarray]:

@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := subcore isa traces sim configs validate plots
 DEMO_GPUS := rtx_a6000 h100_pcie
-LIBRARY_ARCHITECTURES := sm_75 sm_80 sm_86 sm_90 sm_120
 
 .PHONY: help demo test test-all bench library lint clean
 .DELETE_ON_ERROR:
@@ -60,10 +59,9 @@ bench: $(VENV)/.dev
 	$(BIN)/pytest -q tests/bench/bench_speed.py -o python_files='bench_*.py' -o python_functions='bench_*' --benchmark-columns=min,median
 
 library: $(VENV)/.sass
-	@set -e; for kernel in $$(ls traces/kernels/*.toml | xargs -n1 basename -s .toml); do \
-	  for arch in $(LIBRARY_ARCHITECTURES); do \
-	    $(BIN)/subcore trace emulate $$kernel -a $$arch --force -o traces/library/$$kernel.$$arch.sct; \
-	  done; \
+	@set -e; for trace in traces/library/*.sct; do \
+	  name=$$(basename $$trace .sct); \
+	  $(BIN)/subcore trace emulate $${name%.*} -a $${name##*.} --force -o $$trace; \
 	done
 
 clean:

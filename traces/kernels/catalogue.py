@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isa.errors import SubcoreError
-from traces.kernels import references
+from isa.toolchain import ARCHITECTURES
 from traces.kernels.expressions import evaluate
-from traces.kernels.generators import GENERATORS
+from traces.kernels.reference import Reference, generators, references
 
 FOLDER = Path(__file__).resolve().parent
 DTYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 _TOP = {"kernel", "source", "description", "reference", "relative_tolerance", "absolute_tolerance"}
-_TOP |= {"parameters", "launch", "arguments"}
-_LAUNCH = {"grid", "block", "dynamic_shared_bytes"}
-_ARGUMENT = {"name", "dtype", "shape", "generate", "seed", "range", "value", "count"}
+_TOP |= {"architectures", "parameters", "large", "launch", "arguments"}
+_LAUNCH = {"grid", "block", "dynamic_shared_bytes", "stack_bytes"}
+_ARGUMENT = {"name", "dtype", "shape", "generate", "seed", "range", "scale", "step", "value", "count"}
 _ARGUMENT |= {"output", "by_value", "unordered"}
-
-Reference = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,13 @@ class KernelCase:
     block: tuple[int, ...]
     arguments: tuple[Argument, ...]
     dynamic_shared_bytes: int = 0
+    stack_bytes: int | None = (
+        None  # local memory per thread, for kernels whose need the compiler cannot tell (recursion)
+    )
     description: str = ""
     parameters: Mapping[str, int] = field(default_factory=dict)
+    large: Mapping[str, int] = field(default_factory=dict)  # parameters of a size that fills a GPU
+    architectures: tuple[int, ...] = ARCHITECTURES  # those that have the instructions the kernel uses
     reference: Reference | None = None
     relative_tolerance: float = 0.0
     absolute_tolerance: float = 0.0
@@ -72,6 +76,8 @@ class KernelCase:
                 got, wanted = np.sort(got), np.sort(wanted)
             if wanted.dtype.kind == "f":
                 bad = ~np.isclose(got, wanted, self.relative_tolerance, self.absolute_tolerance, equal_nan=True)
+            elif self.absolute_tolerance:
+                bad = np.abs(got.astype(np.int64) - wanted.astype(np.int64)) > self.absolute_tolerance
             else:
                 bad = got != wanted
             if bad.any():
@@ -85,7 +91,21 @@ class KernelCase:
 
 def list_kernels() -> tuple[str, ...]:
     """Names of the bundled launch files, sorted."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    return tuple(sorted(_launch_files()))
+
+
+def describe_kernels() -> tuple[tuple[str, str, str], ...]:
+    """(topic, name, description) of the bundled kernels, sorted."""
+    rows = []
+    for name, path in _launch_files().items():
+        with path.open("rb") as file:
+            rows.append((path.parent.name, name, str(tomllib.load(file).get("description", ""))))
+    return tuple(sorted(rows))
+
+
+@cache
+def _launch_files() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(FOLDER.glob("*/*.toml"))}
 
 
 def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None = None) -> KernelCase:
@@ -95,9 +115,9 @@ def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None =
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        path = FOLDER / f"{name_or_path}.toml"
-        if not path.is_file():
+        if str(name_or_path) not in _launch_files():
             raise SubcoreError(f"no kernel {str(name_or_path)!r}; there are {', '.join(list_kernels())}")
+        path = _launch_files()[str(name_or_path)]
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -106,24 +126,29 @@ def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None =
         raise SubcoreError(f"{path}: not TOML: {error}") from None
     where = path.name
     _known(table, _TOP, where)
-    sizes = {
-        name: evaluate(value, {}, f"{where}: parameters.{name}") for name, value in table.get("parameters", {}).items()
-    }
+    sizes, large = (
+        {name: evaluate(value, {}, f"{where}: {key}.{name}") for name, value in table.get(key, {}).items()}
+        for key in ("parameters", "large")
+    )
+    _known(large, set(sizes), f"{where}: large")
     for name, value in (parameters or {}).items():
         if name not in sizes:
             raise SubcoreError(f"{where}: no parameter {name!r}; there are {', '.join(sizes) or 'none'}")
         sizes[name] = int(value)
     launch = _table(table, "launch", where)
     _known(launch, _LAUNCH, f"{where}: launch")
-    source = (path.parent / str(_need(table, "source", where))).resolve()
+    source = (path.parent / str(table.get("source", f"{path.stem}.cu"))).resolve()
     if not source.is_file():
-        raise SubcoreError(f"{where}: source {table['source']!r} does not exist beside it")
+        raise SubcoreError(f"{where}: source {source.name!r} does not exist beside it")
     reference = table.get("reference")
-    if reference is not None and reference not in references.REFERENCES:
-        raise SubcoreError(f"{where}: no reference {reference!r}; there are {', '.join(references.REFERENCES)}")
+    if reference is not None and reference not in references():
+        raise SubcoreError(f"{where}: no reference {reference!r}; there are {', '.join(references())}")
+    architectures = table.get("architectures", list(ARCHITECTURES))
+    if not isinstance(architectures, list) or not architectures or not set(architectures) <= set(ARCHITECTURES):
+        raise SubcoreError(f"{where}: architectures: expected a list of {', '.join(map(str, ARCHITECTURES))}")
     return KernelCase(
         name=path.stem,
-        kernel=str(_need(table, "kernel", where)),
+        kernel=str(table.get("kernel", path.stem)),
         source=source,
         grid=_sizes(_need(launch, "grid", f"{where}: launch"), sizes, f"{where}: launch.grid"),
         block=_sizes(_need(launch, "block", f"{where}: launch"), sizes, f"{where}: launch.block"),
@@ -131,9 +156,14 @@ def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None =
         dynamic_shared_bytes=evaluate(
             launch.get("dynamic_shared_bytes", 0), sizes, f"{where}: launch.dynamic_shared_bytes"
         ),
+        stack_bytes=evaluate(launch["stack_bytes"], sizes, f"{where}: launch.stack_bytes")
+        if "stack_bytes" in launch
+        else None,
         description=str(table.get("description", "")),
         parameters=sizes,
-        reference=references.REFERENCES[reference] if reference else None,
+        large=large,
+        architectures=tuple(architectures),
+        reference=references()[reference] if reference else None,
         relative_tolerance=float(table.get("relative_tolerance", 0.0)),
         absolute_tolerance=float(table.get("absolute_tolerance", 0.0)),
     )
@@ -167,6 +197,12 @@ def _sizes(values: Any, names: Mapping[str, int], where: str) -> tuple[int, ...]
     return sizes
 
 
+def _range(values: Any, names: Mapping[str, int], where: str) -> list[float]:
+    if not isinstance(values, list) or len(values) != 2:
+        raise SubcoreError(f"{where}: range: expected [low, high]")
+    return [v if isinstance(v, float) else evaluate(v, names, f"{where}: range") for v in values]
+
+
 def _argument(row: Mapping[str, Any], sizes: Mapping[str, int], file: str) -> Argument:
     name = str(_need(row, "name", f"{file}: arguments"))
     where = f"{file}: argument {name}"
@@ -186,11 +222,15 @@ def _argument(row: Mapping[str, Any], sizes: Mapping[str, int], file: str) -> Ar
     if not shape or min(shape) < 1 or int(np.prod([float(s) for s in shape])) * dtype.itemsize > 1 << 36:
         raise SubcoreError(f"{where}: shape {shape}: every size must be at least 1, and the array at most 64 GiB")
     generator = row.get("generate", "filled")
-    if generator not in GENERATORS:
-        raise SubcoreError(f"{where}: no generator {generator!r}; there are {', '.join(GENERATORS)}")
+    if generator not in generators():
+        raise SubcoreError(f"{where}: no generator {generator!r}; there are {', '.join(generators())}")
     options = {**row, "count": evaluate(row.get("count", 0), sizes, f"{where}: count")}
+    if "range" in row:
+        options["range"] = _range(row["range"], sizes, where)
+    if "step" in row:
+        options["step"] = evaluate(row["step"], sizes, f"{where}: step")
     try:
-        array = GENERATORS[generator](shape, dtype, np.random.default_rng(row.get("seed", 0)), options)
+        array = generators()[generator](shape, dtype, np.random.default_rng(row.get("seed", 0)), options)
     except (ValueError, TypeError, OverflowError) as error:
         raise SubcoreError(f"{where}: {error}") from None
     if row.get("by_value"):

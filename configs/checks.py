@@ -45,11 +45,6 @@ def cross_checks(c: Config) -> list[str]:
 
     cache("the L0 instruction cache", "fetch.l0_bytes", f.l0_bytes, f.line_bytes * f.l0_ways)
     cache("the L1 instruction cache", "fetch.l1_bytes", f.l1_bytes, f.l1_line_bytes * f.l1_ways)
-    need(
-        c.registers.read_window_wide_cycles >= c.registers.read_window_cycles,
-        f"registers.read_window_wide_cycles = {c.registers.read_window_wide_cycles} must not be below "
-        f"registers.read_window_cycles = {c.registers.read_window_cycles}",
-    )
     cache(
         "the constant cache", "constant.fixed_latency_bytes", k.fixed_latency_bytes, k.line_bytes * k.fixed_latency_ways
     )
@@ -76,11 +71,11 @@ def cross_checks(c: Config) -> list[str]:
         f"l1d.shared_carveouts_bytes: the largest, {max(carve_outs)}, must be sm.max_shared_bytes = "
         f"{sm.max_shared_bytes}",
     )
-    way_bytes = l1.sets * l1.line_bytes
+    set_bytes = l1.ways * l1.line_bytes
     for share in (l1.total_bytes - s for s in carve_outs):
         need(
-            share <= 0 or share % way_bytes == 0,
-            f"l1d: an L1 share of {share} bytes is no multiple of sets x line_bytes = {way_bytes}",
+            share <= 0 or share % set_bytes == 0,
+            f"l1d: an L1 share of {share} bytes is no multiple of ways x line_bytes = {set_bytes}",
         )
     need(
         c.shared_memory.bytes_per_cycle <= 4 * c.shared_memory.banks,
@@ -92,6 +87,7 @@ def cross_checks(c: Config) -> list[str]:
     divides("l2.slices", l2.slices, "l2.bytes", l2.bytes)
     divides("dram.channels", d.channels, "l2.slices", l2.slices)
     cache("an L2 slice", "l2.bytes / l2.slices", l2.bytes // l2.slices, l2.line_bytes * l2.ways)
+    divides("tlb.gpc_ways", c.tlb.gpc_ways, "tlb.gpc_entries", c.tlb.gpc_entries)
     divides("dram.bank_groups", d.bank_groups, "dram.banks", d.banks)
     divides("dram.bus_bytes x burst_length", d.bus_bytes * d.burst_length, "l2.sector_bytes", l2.sector_bytes)
     need(d.tRC >= d.tRAS + d.tRP, f"dram.tRC = {d.tRC} must be at least tRAS + tRP = {d.tRAS + d.tRP}")

@@ -172,7 +172,6 @@ class Registers:
     read_ports: int = count("1024-bit read ports per bank", hi=8)
     write_ports: int = count("1024-bit write ports per bank", hi=8)
     read_window_cycles: int = count("cycles in which a fixed-latency instruction reads its operands", CYCLES, hi=16)
-    read_window_wide_cycles: int = count("the same for tensor operands of four registers", CYCLES, hi=16)
     reuse_cache: bool = knob("register-file cache, driven by the reuse bits")
     ideal: bool = knob("no port limits at all")
     result_queue_entries: int = count("results of fixed-latency instructions that wait for the write port", hi=64)
@@ -189,9 +188,7 @@ class Execute:
     alu_interval_cycles: int = count("integer, logic and move pipe", CYCLES, hi=64)
     fp16_interval_cycles: int = count("packed half-precision operations", CYCLES, hi=64)
     fp32_on_alu: bool = knob("FP32 adds and multiplies have a second pipe: one per cycle in all")
-    pipes_alternate: bool = knob(
-        "instructions with a choice of pipes take them in turn; else the first that is free"
-    )
+    pipes_alternate: bool = knob("instructions with a choice of pipes take them in turn; else the first that is free")
     unified_integer: bool = knob("integer operations run on both pipes (Blackwell)")
     fp64_interval_cycles: int = count("FP64 unit", CYCLES, hi=256)
     fp64_latency_cycles: int = count("FP64 result", CYCLES, hi=256)
@@ -213,19 +210,26 @@ class Tensor:
 
     macs_per_cycle: int = count("dense multiply-accumulates, 16-bit inputs and accumulator", "per cycle per sub-core")
     f32_accumulate_factor: int = count("1 = full rate with FP32 accumulators, 2 = half rate (GeForce)", hi=4)
-    warp_level_factor: float = knob(
-        "share of the rate that mma.sync (HMMA, IMMA ...) reaches; wgmma reaches all of it", hi=1
+    block_scaled_accumulate_factor: int = count("the same for block-scaled FP8 and FP4 (QMMA.SF, OMMA.SF)", hi=4)
+    operand_step_cycles: int = count(
+        "mma.sync reads four operand registers in this time (accumulators count as 32-bit ones), and the next waits",
+        CYCLES,
+        hi=4,
     )
     tf32_factor: float = knob("TF32 rate")
     fp8_factor: float = knob("FP8 rate; 0 = not supported")
+    fp4_factor: float = knob("rate of block-scaled FP4 (OMMA); 0 = not supported")
     int8_factor: float = knob("INT8 rate; 0 = not supported")
     int4_factor: float = knob("INT4 rate; 0 = not supported")
     binary_factor: float = knob("1-bit rate; 0 = not supported")
     sparse_factor: float = knob("rate of 2:4 sparse forms; 0 = not supported")
+    sparse_k_bits: int = count("K of a sparse form is worked through in steps of so many bits", power_of_two=True)
     f64_interval_cycles: int = count("DMMA.884", CYCLES, hi=256)
     hmma_latency_cycles: int = count("HMMA result where it is signalled by a counter or scoreboard", CYCLES, hi=256)
     imma_latency_cycles: int = count("IMMA result, likewise", CYCLES, hi=256)
     dmma_latency_cycles: int = count("DMMA result, likewise", CYCLES, hi=256)
+    warpgroup_least_interval_cycles: int = count("wgmma, however small", CYCLES, hi=256)
+    warpgroup_wait_cycles: int = knob("end of the last wgmma of a group -> its wait ends", CYCLES, hi=256)
     movm_interval_cycles: int = count("MOVM", CYCLES, hi=64)
     movm_latency_cycles: int = count("MOVM result", CYCLES, hi=256)
 
@@ -259,6 +263,7 @@ class MemoryUnit:
     shuffle: tuple[int, ...] = operation("SHFL")
     special_register: tuple[int, ...] = operation("S2R")
     matrix_load: tuple[int, ...] = operation("LDSM of one matrix")
+    matrix_load_further_cycles: int = knob("LDSM result: more for each further matrix", CYCLES, hi=64)
     matrix_store: tuple[int, ...] = operation("STSM of one matrix")
     match: tuple[int, ...] = operation("MATCH")
     vote: tuple[int, ...] = operation("REDUX and other warp-wide reductions")
@@ -287,12 +292,12 @@ class L1d:
 
     total_bytes: int = count("L1 and shared memory together", BYTES)
     shared_carveouts_bytes: tuple[int, ...] = knob("sizes the shared part may have, ascending", BYTES, max_length=16)
-    sets: int = count("sets; the ways follow from the share that is left for the L1", power_of_two=True)
+    ways: int = count("lines of a set; the sets follow from the share that is left for the L1", hi=2048)
     line_bytes: int = count("line (one tag)", BYTES, power_of_two=True)
     sector_bytes: int = count("sector (unit of fill)", BYTES, power_of_two=True)
     mshrs: int = count("outstanding sectors", lo=4, hi=4096)
     mshr_merges: int = count("instructions that may wait for one line", hi=4096)
-    tags_per_cycle: int = count("lines looked up", "per cycle", hi=32)
+    tags_per_cycle: int = count("tag banks, each looks up one line per cycle", hi=32, power_of_two=True)
     bytes_per_cycle: int = count("hit data", "bytes per cycle", power_of_two=True)
     write_allocate: bool = knob("a store that misses allocates its line")
     outstanding_writes: int = count("stores not yet acknowledged by the L2", hi=1 << 16)
@@ -321,6 +326,7 @@ class Interconnect:
     gpc_bytes_per_cycle: int = count("port of a GPC, each direction", "bytes per cycle")
     slice_request_bytes_per_cycle: int = count("L2 slice port, incoming", "bytes per cycle")
     slice_reply_bytes_per_cycle: int = count("L2 slice port, outgoing", "bytes per cycle")
+    distance_cycles: int = knob("round trip of a GPC to its farthest slice, beyond its nearest", CYCLES, hi=4096)
     header_bytes: int = knob(
         "packet without data (read request, write acknowledge); data packets carry it aside", BYTES
     )
@@ -338,10 +344,28 @@ class L2:
     access_cycles: int = count("slice input -> slice output on a hit", CYCLES)
     partitions: int = count("partitions with a longer path between them", hi=4)
     far_partition_cycles: int = knob("extra round trip to the other partition", CYCLES)
+    partition_link_bytes_per_cycle: int = count("link into a partition, from all others", "bytes per cycle")
     mshrs: int = count("outstanding sectors per slice", hi=4096)
     hash: str = knob("how an address selects its slice", choices=SliceHash)
-    atomic_cycles: int = count("unit time of one 32-byte atomic operation in a slice", CYCLES, hi=256)
-    warm: bool = knob("host copies before the kernel leave their data in the L2")
+    atomic_cycles: float = knob(
+        "unit time of a slice per atomic operation: one sector, or one more lane on the same word", CYCLES, hi=256
+    )
+    warm: bool = knob("code, constants and parameters are in the L2 when the kernel starts")
+    filled_by_host_copies: bool = knob("data that the host copied before the kernel are in the L2, the last ones")
+    host_copies_dirty: bool = knob("copied data in the L2 have yet to be written to DRAM")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tlb:
+    """Address translation between the SMs and the L2."""
+
+    page_bytes: int = count("page", BYTES, power_of_two=True, lo=4096)
+    tpc_entries: int = count("pages in the TLB of a TPC, fully associative", hi=4096)
+    miss_cycles: int = knob("added by a miss there that hits in the TLB of the GPC", CYCLES, hi=4096)
+    gpc_entries: int = count("pages in the TLB of a GPC", hi=1 << 16)
+    gpc_ways: int = count("its associativity", hi=256)
+    walk_cycles: int = knob("added by a page walk", CYCLES, hi=1 << 16)
+    warm: bool = knob("pages are in the TLB of the GPC before their first use, as far as they fit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -395,9 +419,14 @@ class Launch:
     kernel_cycles: int = knob("start of the kernel -> first block leaves the dispatcher", CYCLES)
     drain_cycles: int = knob("last block completes -> end of the kernel", CYCLES)
     block_interval_cycles: float = knob("the chip starts one block per this many cycles", CYCLES)
+    first_blocks_per_sm: int = knob("blocks of an SM, when the kernel starts, that follow at the interval below")
+    first_block_interval_cycles: float = knob("as block_interval_cycles, for these blocks", CYCLES)
     warp_interval_cycles: float = knob("an SM starts one warp per this many cycles", CYCLES)
     block_start_cycles: int = knob("block reaches the SM -> first fetch", CYCLES)
     dispatch_latency_cycles: int = count("block completes -> its replacement may start", CYCLES)
+    preloaded_code_bytes: int = knob(
+        "of the code's start, in every L1.5 with its constants when the kernel starts", BYTES
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -417,6 +446,7 @@ class Config:
     constant: Constant
     interconnect: Interconnect
     l2: L2
+    tlb: Tlb
     dram: Dram
     barrier: Barrier
     launch: Launch

@@ -16,6 +16,8 @@ def deadlock_report(sms: np.ndarray, code: Code, trace: Trace, now: int) -> str:
     lines = [f"{trace.launch.kernel}: deadlock, nothing has moved for a long time before cycle {now}"]
     shown = stuck = 0
     for sm in sms:
+        if sm["l1_writes"]:
+            lines.append(f"  SM {sm['id']}: {sm['l1_writes']} stores not acknowledged by the L2")
         for s in range(SUBCORES):
             sub = sm["sub"][s]
             for w in range(WARPS_PER_SUBCORE):

@@ -11,7 +11,7 @@ from enum import IntEnum
 from sim.core.events import REPLIES, push_event
 from sim.core.sm import run_sm, settle
 from sim.jit import entry, stage
-from sim.memory.system import advance
+from sim.memory.system import advance, next_event_at
 from sim.state import MAX_BLOCKS, NEVER, NONE, Event, record_dtype
 from sim.stats import Counter
 
@@ -76,12 +76,12 @@ def collect_finished(sms, grid, chunk_left):
             grid.finished_blocks += 1
             grid.last_done_at = max(grid.last_done_at, block.done_at)
             sm.vacancy_at[sm.vacancies] = block.done_at
-            sm.vacancy_rank[sm.vacancies] = 0
+            sm.vacancy_rank[sm.vacancies] = MAX_BLOCKS
             sm.vacancies += 1
 
 
 @stage
-def dispatch(sms, cfg, grid, arena, warp_start):
+def dispatch(sms, cfg, grid, arena, warp_start, wake_at):
     """Give blocks to vacancies, the earliest first. Returns True when the arena must be filled before going on."""
     while grid.next_block < grid.blocks:
         chosen = NONE
@@ -102,6 +102,7 @@ def dispatch(sms, cfg, grid, arena, warp_start):
         if grid.next_block >= grid.loaded_blocks:
             return True
         launch(sms[chosen], cfg, grid, arena, warp_start)
+        wake_at[chosen] = min(wake_at[chosen], sms[chosen].next_start_at)
     return False
 
 
@@ -109,12 +110,15 @@ def dispatch(sms, cfg, grid, arena, warp_start):
 def launch(sm, cfg, grid, arena, warp_start):
     """Start the next block on an SM: its warps follow at the SM's rate."""
     earliest = sm.vacancy_at[0] + cfg.launch.dispatch_latency_cycles
+    interval = cfg.launch.block_interval_cycles
+    if sm.vacancy_rank[0] < cfg.launch.first_blocks_per_sm:
+        interval = cfg.launch.first_block_interval_cycles
     sm.vacancies -= 1
     for i in range(sm.vacancies):
         sm.vacancy_at[i] = sm.vacancy_at[i + 1]
         sm.vacancy_rank[i] = sm.vacancy_rank[i + 1]
     at = max(float(earliest), grid.dispatch_free_at)
-    grid.dispatch_free_at = at + cfg.launch.block_interval_cycles
+    grid.dispatch_free_at = at + interval
     slot = 0
     while sm.block[slot].active:
         slot += 1
@@ -151,47 +155,72 @@ def next_action_at(sms, i):
 
 
 @stage
-def at_rest(sms, memory):
-    """Nothing is under way. Prefetches may outlive the last warp, and counters must not depend on the quantum."""
-    upcoming = NEVER
+def earliest(wake_at):
+    at = NEVER
+    for i in range(len(wake_at)):
+        at = min(at, wake_at[i])
+    return at
+
+
+@stage
+def unacknowledged(sms):
+    count = 0
     for i in range(len(sms)):
-        upcoming = min(upcoming, next_action_at(sms, i))
-    return upcoming >= NEVER and memory.system[0].packets == 0
+        count += sms[i].l1_writes
+    return count
 
 
 @entry
-def run_gpu(sms, cfg, run, memory, requests, replies, grid_array, arena, warp_start, chunk_left, quanta):
-    """Run up to `quanta` quanta. Returns a Status member."""
+def run_gpu(sms, cfg, run, memory, requests, replies, grid_array, arena, warp_start, chunk_left, wake_at, quanta):
+    """Run up to `quanta` quanta, or stretches in which no SM has anything to do. Returns a Status member.
+
+    wake_at: i8, shape (sms,): earliest cycle at which each SM has something to do.
+    """
     grid = grid_array[0]
+    finished = True
     for _ in range(quanta):
-        collect_finished(sms, grid, chunk_left)
-        if grid.finished_blocks == grid.blocks and at_rest(sms, memory):
+        if finished:
+            collect_finished(sms, grid, chunk_left)
+        upcoming = earliest(wake_at)
+        # Prefetches and stores may outlive the last warp, and counters must not depend on the quantum.
+        at_rest = grid.finished_blocks == grid.blocks and upcoming >= NEVER and memory.system[0].packets == 0
+        if at_rest and unacknowledged(sms) == 0:
             return 2
-        if dispatch(sms, cfg, grid, arena, warp_start):
+        if dispatch(sms, cfg, grid, arena, warp_start, wake_at):
             return 1
         from_cycle = grid.now
         to_cycle = from_cycle + grid.quantum_cycles
+        upcoming = earliest(wake_at)
+        if upcoming > to_cycle:
+            upcoming = min(upcoming, next_event_at(memory, cfg))
+            if upcoming < NEVER:
+                to_cycle = max(to_cycle, upcoming)
         count = 0
-        issued = 0
+        issued = grid.issued
+        finished = False
         for i in range(len(sms)):
+            if wake_at[i] >= to_cycle:
+                continue
             sm = sms[i]
-            if next_action_at(sms, i) < to_cycle:
-                sm.outbox_count = 0
-                run_sm(sm, cfg, run, from_cycle, to_cycle)
-                if sm.fault:
-                    return 3
-                for k in range(sm.outbox_count):
-                    requests[count] = run.outbox[i, k]
-                    count += 1
-            issued += sm.counter[0]
+            sm.outbox_count = 0
+            before = sm.counter[0]
+            run_sm(sm, cfg, run, from_cycle, to_cycle)
+            if sm.fault:
+                return 3
+            for k in range(sm.outbox_count):
+                requests[count] = run.outbox[i, k]
+                count += 1
+            grid.issued += sm.counter[0] - before
+            wake_at[i] = next_action_at(sms, i)
+            finished |= sm.finished_blocks > 0
         reply_count = advance(memory, cfg, requests, count, replies, from_cycle, to_cycle)
         for k in range(reply_count):
             reply = replies[k]
             sm = sms[reply.sm]
             push_event(sm, REPLIES, to_cycle - 1, reply.at, _REPLY, reply.tag, reply.sector_mask)
+            wake_at[reply.sm] = min(wake_at[reply.sm], sm.next_event_at)
         grid.now = to_cycle
-        if issued != grid.issued or reply_count > 0 or count > 0:
-            grid.issued = issued
+        if grid.issued != issued or reply_count > 0 or count > 0:
             grid.progress_at = to_cycle
         elif to_cycle - grid.progress_at > grid.deadlock_cycles:
             return 4

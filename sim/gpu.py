@@ -24,7 +24,7 @@ from sim.memory.state import REPLY, REQUEST, counters, new_memory
 from sim.memory.system import warm_l2
 from sim.result import RunResult
 from sim.run import LOG, Run
-from sim.state import MAX_BLOCKS, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, check_limits, new_sms
+from sim.state import MAX_BLOCKS, NEVER, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, check_limits, new_sms
 from sim.stats import PROFILE_COLUMNS, Stall
 from traces.stream import Launch, Trace
 
@@ -123,9 +123,9 @@ class Machine:
         self.code: Code = lower(trace.program, config)
         self.occupancy = occupancy(trace.launch, config)
         self.cfg = record(config)
-        sets = config.l1d.sets
+        ways = config.l1d.ways
         count = config.gpu.sms
-        self.sms = new_sms(count, max(1, self.occupancy.l1_bytes // config.l1d.line_bytes // sets))
+        self.sms = new_sms(count, max(1, self.occupancy.l1_bytes // config.l1d.line_bytes // ways), ways)
         self.sms["every_cycle"] = every_cycle
         self.boards = np.zeros((count, SUBCORES * WARPS_PER_SUBCORE) if self.code.tracked else (1, 1), SCOREBOARD)
         self.memory = new_memory(self.cfg)
@@ -135,6 +135,7 @@ class Machine:
             raise SubcoreError(f"quantum of {quantum} cycles: 1 to {limit} are exact on {config.gpu.name}")
         self.quantum = quantum or limit
         per_cycle = config.l1d.tags_per_cycle + 4
+        self.wake_at = np.full(count, NEVER)
         self.outbox = np.zeros((count, self.quantum * per_cycle + 64), REQUEST)
         self.requests = np.zeros(count * self.outbox.shape[1], REQUEST)
         self.replies = np.zeros(max(1 << 16, 8 * count * (self.quantum + 64)), REPLY)
@@ -145,8 +146,11 @@ class Machine:
         self.grid = np.zeros(1, GRID)
         self.kernel_seconds = 0.0
         self._reset_grid()
+        if config.l2.filled_by_host_copies:
+            self._fill_l2()
         if config.l2.warm:
             self._warm_code()
+        self._preload_code()
 
     def _reset_grid(self) -> None:
         grid, launch = self.grid[0], self.config.launch
@@ -162,17 +166,45 @@ class Machine:
         self.sms["vacancies"] = self.occupancy.blocks
         grid["dispatch_free_at"] = float(launch.kernel_cycles)
 
-    def _warm_code(self) -> None:
-        """The host wrote code, parameters and constants before the launch: their lines are in the L2."""
-        size = len(self.trace.program) * self.trace.program.pc_step
-        code = np.arange(CODE_BASE, CODE_BASE + size, LINE_BYTES, dtype=np.int64)
+    def _code_lines(self, code_bytes: int) -> np.ndarray:
+        """Lines (of 128 B) of the first bytes of the code and of the constants that it names, i8."""
+        size = min(code_bytes, len(self.trace.program) * self.trace.program.pc_step)
+        code = np.arange(-(-size // LINE_BYTES), dtype=np.int64)
         numbers = np.unique(self.code.op["constant_line"])
         line_of = getattr(l15_line, "py_func", l15_line)  # NUMBA_DISABLE_JIT leaves the plain function
-        constants = np.array([line_of(self.cfg, n) for n in numbers if n >= 0], np.int64)
-        touched = np.concatenate([code, CODE_BASE + np.unique(constants) * LINE_BYTES])
+        return np.concatenate([code, np.unique([line_of(self.cfg, n) for n in numbers if n >= 0]).astype(np.int64)])
+
+    def _preload_code(self) -> None:
+        """What the launch itself brings into the L1 instruction / L1.5 constant cache of every SM."""
+        fetch, size = self.config.fetch, self.config.launch.preloaded_code_bytes
+        if not size:
+            return
+        sets = max(1, fetch.l1_bytes // fetch.l1_line_bytes // fetch.l1_ways)
+        for line in np.unique(self._code_lines(size) * LINE_BYTES // fetch.l1_line_bytes):
+            ways = self.sms["l1i_line"][0, line % sets * fetch.l1_ways :][: fetch.l1_ways]
+            if (ways < 0).any():
+                self.sms["l1i_line"][:, line % sets * fetch.l1_ways + int(np.argmax(ways < 0))] = line
+
+    def _warm_code(self) -> None:
+        """The host wrote code, parameters and constants before the launch: their lines are in the L2."""
+        touched = CODE_BASE + self._code_lines(1 << 62) * LINE_BYTES
         whole = self.config.fetch.l1_line_bytes
         lines = (np.unique(touched // whole * whole)[:, None] + np.arange(0, whole, LINE_BYTES)).ravel()
-        warm_l2(self.memory, self.cfg, lines, len(lines))
+        warm_l2(self.memory, self.cfg, lines, len(lines), 0)
+
+    def _fill_l2(self) -> None:
+        """Lay the host's copies into the L2 in their order; what is older than twice its capacity has gone."""
+        room = 2 * self.config.l2.bytes
+        parts: list[np.ndarray] = []
+        for address, size in reversed(self.trace.launch.copies):
+            first = max(address, address + size - room) // LINE_BYTES * LINE_BYTES
+            parts.append(np.arange(first, address + size, LINE_BYTES, dtype=np.int64))
+            room -= size
+            if room <= 0:
+                break
+        if parts:
+            lines = np.concatenate(parts[::-1])
+            warm_l2(self.memory, self.cfg, lines, len(lines), int(self.config.l2.host_copies_dirty))
 
     @property
     def now(self) -> int:
@@ -181,7 +213,7 @@ class Machine:
     def _arguments(self, quanta: int) -> tuple[Any, ...]:
         a = self.arena
         return (self.sms, self.cfg, self._run(), self.memory, self.requests,
-                self.replies, self.grid, a.block, a.warp_start, a.chunk_left, quanta)  # fmt: skip
+                self.replies, self.grid, a.block, a.warp_start, a.chunk_left, self.wake_at, quanta)  # fmt: skip
 
     def _run(self) -> Run:
         return Run(*self.code, *self.arena.streams, self.boards, self.outbox, self.profile, self.log, self.log_count)
@@ -218,9 +250,10 @@ class Machine:
             if progress is not None:
                 progress(int(grid["finished_blocks"]), int(grid["blocks"]), self.now)
             self._check(status)
-            if max_cycles is not None and status != Status.DONE and self.now > max_cycles:
+            reached = int(grid["last_done_at"]) if status == Status.DONE else self.now
+            if max_cycles is not None and reached > max_cycles:
                 raise CycleLimit(
-                    f"{self.trace.launch.kernel}: {self.now} cycles passed, --max-cycles {max_cycles};"
+                    f"{self.trace.launch.kernel}: {reached} cycles passed, --max-cycles {max_cycles};"
                     f" {int(grid['finished_blocks'])} of {int(grid['blocks'])} blocks done"
                 )
 
@@ -246,8 +279,8 @@ class Machine:
         )
 
     def result(self, compile_seconds: float = 0.0) -> RunResult:
-        """Account up to the last block's end and collect the counters."""
-        end = int(self.grid[0]["last_done_at"])
+        """Account up to the end of the last block and of its stores, and collect the counters."""
+        end = max(int(self.grid[0]["last_done_at"]), int(self.sms["last_store_at"].max()))
         config = self.config
         settle_all(self.sms, self._run(), end)
         stalls = self.sms["sub"]["stall"].copy()

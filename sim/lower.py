@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,17 @@ from isa.program import (
     TensorKind,
     Unit,
 )
-from sim.state import NONE, PREDICATE_ENTRY, UNIFORM_ENTRY, UNIFORM_PREDICATE_ENTRY, Path, record_dtype
+from sim.lower_tensor import operand_cycles, tensor_interval, tensor_latency
+from sim.state import (
+    BANKS,
+    GROUP_COUNTER,
+    NONE,
+    PREDICATE_ENTRY,
+    UNIFORM_ENTRY,
+    UNIFORM_PREDICATE_ENTRY,
+    Path,
+    record_dtype,
+)
 
 OP = record_dtype(
     [
@@ -55,6 +66,7 @@ OP = record_dtype(
         ("source", "i2", (4,)),
         ("source_registers", "i2", (4,)),
         ("result_banks", "i2"),  # bit per register bank written
+        ("bank_writes", "i2", (BANKS,)),  # registers written in each
         ("produces", "i2"),
         ("constant_line", "i4"),
         ("depbar_counter", "i2"),
@@ -69,6 +81,7 @@ OP = record_dtype(
         ("matrices", "i2"),
         ("is_cached", "i2"),
         ("is_copy", "i2"),
+        ("is_queued", "i2"),  # waits for its unit in a queue, not in the control stage
         ("commits_copies", "i2"),
         ("address_cycles", "i2"),
         ("accept_cycles", "i2"),  # the shared unit accepts nothing else for so long
@@ -143,7 +156,9 @@ def lower(program: Program, config: Config) -> Code:
         else:
             _execution(target, record, mnemonic, program.text[index], program.architecture, config)
         target["reads_first"], target["writes_first"] = len(reads), len(writes)
-        if tracked:
+        if record["tensor_kind"] == TensorKind.HGMMA or "WARPGROUP.DEPBAR" in program.text[index]:
+            _warpgroup(target, record, program.text[index])
+        elif tracked:
             reads += _reads(record)
             writes += _writes(record)
         target["reads"] = len(reads) - target["reads_first"]
@@ -217,10 +232,37 @@ def _common(target, record, mnemonic: str, tracked: bool, program: Program, conf
     for first, count in zip(record["destination"], record["destination_registers"], strict=True):
         if first != NO_REGISTER:
             for register in range(int(first), int(first) + int(count)):
-                target["result_banks"] |= 1 << register % config.registers.banks
-    registers = config.registers
-    wide = unit == Unit.TENSOR and record["source_registers"].max() >= 4
-    target["read_window"] = registers.read_window_wide_cycles if wide else registers.read_window_cycles
+                bank = register % config.registers.banks
+                target["result_banks"] |= 1 << bank
+                target["bank_writes"][bank] += 1
+    target["read_window"] = max(
+        config.registers.read_window_cycles, operand_cycles(record, config), _fewest_read_cycles(target, config)
+    )
+
+
+def _fewest_read_cycles(target, config: Config) -> int:
+    """Cycles that the registers of the fullest bank need at the least."""
+    reads = [0] * config.registers.banks
+    for first, count in zip(target["source"], target["source_registers"], strict=True):
+        for register in range(int(first), int(first) + int(count)):
+            reads[register % len(reads)] += 1
+    return -(-max(reads) // config.registers.read_ports)
+
+
+def _warpgroup(target, record, text: str) -> None:
+    """wgmma: registers of a group are free when its counter says so; gsb0 on the last of a group raises it.
+
+    Of a trace without operands every one does.
+    """
+    if record["tensor_kind"] == TensorKind.HGMMA:
+        target["is_queued"] = 1
+        if "gsb0" in text or "," not in text:
+            target["write_counter"] = GROUP_COUNTER
+        return
+    target["traits"] |= int(Flag.DEPENDENCE_BARRIER)
+    target["depbar_counter"], target["depbar_mask"] = GROUP_COUNTER, 0
+    found = re.search(r",\s*(0x[0-9a-f]+|\d+)", text)
+    target["depbar_threshold"] = int(found[1], 0) if found else 0
 
 
 def _stall(stall: int, yields: bool, config: Config) -> int:
@@ -244,7 +286,7 @@ def _execution(target, record, mnemonic: str, text: str, architecture: int, conf
         Unit.SFU: execute.conversion_interval_cycles if conversion else execute.sfu_interval_cycles,
         Unit.UNIFORM: execute.uniform_interval_cycles,
         Unit.BRANCH: execute.branch_interval_cycles,
-        Unit.TENSOR: tensor_interval(record, config),
+        Unit.TENSOR: tensor_interval(record, text, config) if unit == Unit.TENSOR else 1,
     }.get(unit, 1)
     if unit == Unit.FMA and execute.fp32_on_alu and mnemonic in _FP32:
         target["second_unit"] = Unit.ALU
@@ -256,7 +298,7 @@ def _execution(target, record, mnemonic: str, text: str, architecture: int, conf
             Unit.SFU: execute.conversion_latency_cycles if conversion else execute.sfu_latency_cycles,
             Unit.UNIFORM: execute.uniform_latency_cycles,
             Unit.ALU: execute.uniform_latency_cycles,  # R2UR
-            Unit.TENSOR: _tensor_latency(record, config),
+            Unit.TENSOR: tensor_latency(record, int(target["interval_cycles"]), config),
         }.get(unit, execute.conversion_latency_cycles)
     else:
         same = register_latency(architecture)[record["produces"], record["consumes"][0]]
@@ -274,51 +316,13 @@ def _execution(target, record, mnemonic: str, text: str, architecture: int, conf
         target["port_busy_cycles"] = config.issue.imad_wide_port_busy_cycles
 
 
-def tensor_interval(record, config: Config) -> int:
-    """Cycles that one matrix instruction occupies the tensor core of its sub-core."""
-    tensor = config.tensor
-    kind = TensorKind(record["tensor_kind"])
-    if kind == TensorKind.MOVM:
-        return tensor.movm_interval_cycles
-    macs = int(record["tensor_m"]) * int(record["tensor_n"]) * int(record["tensor_k"])
-    if kind == TensorKind.DMMA:
-        return max(1, tensor.f64_interval_cycles * macs // (8 * 8 * 4))
-    bits = int(record["tensor_bits"])
-    factor: float = {32: tensor.tf32_factor, 8: tensor.int8_factor, 4: tensor.int4_factor, 1: tensor.binary_factor}.get(
-        bits, 1.0
-    )
-    if kind == TensorKind.QMMA:
-        factor = tensor.fp8_factor
-    if record["tensor_sparse"]:
-        factor *= tensor.sparse_factor
-    if factor <= 0:
-        raise SubcoreError(
-            f"{config.gpu.name} has no rate for {kind.name} with {bits}-bit operands"
-            f"{' (sparse)' if record['tensor_sparse'] else ''}: set the tensor.* factors or choose another GPU"
-        )
-    cycles = macs / (tensor.macs_per_cycle * factor)
-    if record["tensor_accumulator_bits"] == 32 and kind in (TensorKind.HMMA, TensorKind.QMMA):
-        cycles *= tensor.f32_accumulate_factor
-    if kind in (TensorKind.HMMA, TensorKind.IMMA):
-        cycles /= tensor.warp_level_factor
-    return max(1, round(cycles))
-
-
-def _tensor_latency(record, config: Config) -> int:
-    tensor = config.tensor
-    return {
-        TensorKind.DMMA: tensor.dmma_latency_cycles,
-        TensorKind.IMMA: tensor.imma_latency_cycles,
-        TensorKind.BMMA: tensor.imma_latency_cycles,
-        TensorKind.MOVM: tensor.movm_latency_cycles,
-    }.get(TensorKind(record["tensor_kind"]), tensor.hmma_latency_cycles)
-
-
 def _memory(target, record, mnemonic: str, config: Config) -> None:
     unit = config.memory_unit
     space, access = MemorySpace(record["space"]), Access(record["access"])
     width = int(record["access_bytes"]) or 4
     uniform = record["address_registers"] == 0
+    if access in (Access.MATRIX_LOAD, Access.MATRIX_STORE):
+        width = 4 * max(1, int(record["matrices"]))  # a lane gets or gives a register per matrix
     for name in ("space", "access", "matrices"):
         target[name] = record[name]
     target["hint"] = record["cache_hint"]
@@ -331,7 +335,7 @@ def _memory(target, record, mnemonic: str, config: Config) -> None:
         war = max(1, war - unit.address_32_saving_cycles)
         raw = max(0, raw - unit.address_32_saving_cycles)
     spacing = unit.uniform_address_cycles if uniform or space == MemorySpace.SHARED else unit.address_cycles
-    if access == Access.STORE:
+    if access in (Access.STORE, Access.MATRIX_STORE):
         # store data leave the sub-core at 64 bytes per cycle
         spacing = max(spacing, width * 32 // unit.writeback_bytes_per_cycle)
     target["interval_cycles"] = interval
@@ -352,7 +356,8 @@ def _distances(record, mnemonic: str, space, access, width: int, uniform: bool, 
     if access == Access.SPECIAL_REGISTER:
         return unit.special_register
     if access == Access.MATRIX_LOAD:
-        return unit.matrix_load
+        war, raw, interval = unit.matrix_load
+        return war, raw + unit.matrix_load_further_cycles * (max(1, int(record["matrices"])) - 1), interval
     if access == Access.MATRIX_STORE:
         return unit.matrix_store
     if access == Access.MATCH:

@@ -22,6 +22,7 @@ MAX_WARPS_PER_BLOCK = 32
 BARRIERS = 16
 INSTRUCTION_BUFFER = 16
 BANKS = 4
+GROUP_COUNTER = 6  # outstanding groups of wgmma, behind the dependence counters
 OPERAND_SLOTS = 4
 PORT_WINDOW = 128  # cycles of register-port reservations kept, a power of two above any read window or result delay
 L0_LINES = 512
@@ -37,12 +38,13 @@ COPY_GROUPS = 32
 PENDING_REQUESTS = 512
 L1_LINES = 2048
 L1_BUCKETS = 4096
-L1_SETS = 64
+L1_SETS = 1024
 TAG_LINES = 128  # lines of one instruction: 32 lanes of four interleaved words
 L1_WAITERS = 8192
 WHEEL = 1024
 EVENTS = 8192
 UNITS = 12
+STORE_WARPS = (1 << 18) - 1
 NONE = -1
 
 
@@ -65,7 +67,7 @@ class Reply(IntEnum):
 
     LINE = 0  # L1 line: fill it and answer its waiters
     PENDING = 1  # pending request that bypassed the L1
-    STORE = 2  # warp id: one store acknowledged
+    STORE = 2  # warp id, and above it the warp's launch number modulo 2**18: one store acknowledged
     INSTRUCTION = 3  # miss entry of the L1 instruction cache
 
 
@@ -142,7 +144,7 @@ WARP = record_dtype(
         ("buffer_ready_at", "i8", (INSTRUCTION_BUFFER,)),
         ("redirect_until", "i8"),  # no fetch before this cycle (taken branch)
         ("stall_until", "i8"),
-        ("counter", "i2", (8,)),  # SB0-SB5 as visible to issue
+        ("counter", "i2", (8,)),  # SB0-SB5 as visible to issue, GROUP_COUNTER
         ("waiting", "i2"),  # bit i: counter i is not zero
         ("long_latency", "i2"),  # bit i: counter i was last raised by a global, local or texture access
         ("depbar_active", "i1"),
@@ -300,6 +302,7 @@ SM = record_dtype(
         ("vacancies", "i4"),
         ("residency_at", "i8"),  # warp-cycles are counted up to here
         ("last_done_at", "i8"),
+        ("last_store_at", "i8"),  # last acknowledgement
         ("sub", SUBCORE, (SUBCORES,)),
         ("block", BLOCK, (MAX_BLOCKS,)),
         ("counter", "i8", (len(Counter),)),
@@ -321,11 +324,14 @@ SM = record_dtype(
         ("tag_line", "i8", (TAG_LINES,)),
         ("tag_sectors", "i2", (TAG_LINES,)),
         ("tag_full", "i2", (TAG_LINES,)),
-        ("tag_lanes", "i2", (TAG_LINES,)),
+        ("tag_order", "i2", (TAG_LINES,)),  # lines by turn
+        ("tag_turn", "i2", (TAG_LINES,)),  # of a line: cycle of the tag stage in which its bank looks it up
         ("tag_cover", "i8", (TAG_LINES, 4)),  # bytes touched in each sector
         ("bank_words", "i4", (32,)),  # scratch: distinct words per bank of the access under way
         ("bank_word", "i8", (32, 32)),
+        ("lane_word", "i8", (32,)),  # scratch: word address of each active lane, NONE = off
         # L1 data cache
+        ("l1_sets", "i4"),
         ("l1_capacity", "i4"),  # lines of a set
         ("l1_line", L1_LINE, (L1_LINES,)),
         ("l1_bucket", "i4", (L1_BUCKETS,)),
@@ -358,6 +364,7 @@ SM = record_dtype(
         ("wheel_busy", "i8", (2, WHEEL // 32)),  # 32 slots per word
         ("next_event_at", "i8"),
         ("event_at", "i8", (EVENTS,)),
+        ("event_from", "i8", (EVENTS,)),  # cycle of its entry
         ("event_kind", "i1", (EVENTS,)),
         ("event_a", "i4", (EVENTS,)),
         ("event_b", "i4", (EVENTS,)),
@@ -391,7 +398,6 @@ _LIMITS = (
     ("registers.banks", BANKS),
     ("memory_unit.subcore_entries", MEMORY_QUEUE),
     ("memory_unit.pending_requests", PENDING_REQUESTS - 1),
-    ("l1d.sets", L1_SETS),
 )
 
 
@@ -407,6 +413,11 @@ def check_limits(config) -> None:
         ("fetch.l0_bytes / fetch.line_bytes", config.fetch.l0_bytes // config.fetch.line_bytes, L0_LINES),
         ("fetch.l1_bytes / fetch.line_bytes", config.fetch.l1_bytes // config.fetch.line_bytes, L1I_LINES),
         ("l1d.total_bytes / l1d.line_bytes", config.l1d.total_bytes // config.l1d.line_bytes, L1_LINES),
+        (
+            "l1d.total_bytes / l1d.line_bytes / l1d.ways",
+            config.l1d.total_bytes // config.l1d.line_bytes // config.l1d.ways,
+            L1_SETS,
+        ),
         (
             "constant.fixed_latency_bytes / constant.line_bytes",
             config.constant.fixed_latency_bytes // config.constant.line_bytes,
@@ -424,11 +435,12 @@ def check_limits(config) -> None:
         raise SubcoreError("configuration is larger than the simulator's records:\n  " + "\n  ".join(problems))
 
 
-def new_sms(count: int, l1_lines_per_set: int) -> np.ndarray:
-    """SM records at reset: SM dtype, shape (count,). `l1_lines_per_set` is what the carve-out leaves."""
+def new_sms(count: int, l1_sets: int, l1_ways: int) -> np.ndarray:
+    """SM records at reset: SM dtype, shape (count,). `l1_sets` is what the carve-out leaves."""
     sms = np.zeros(count, SM)
     sms["id"] = np.arange(count)
-    sms["l1_capacity"] = l1_lines_per_set
+    sms["l1_sets"] = l1_sets
+    sms["l1_capacity"] = l1_ways
     sms["unit_wake_at"] = NEVER
     sms["next_event_at"] = NEVER
     sms["next_start_at"] = NEVER

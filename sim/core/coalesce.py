@@ -2,12 +2,12 @@
 
 from isa.program import MemorySpace
 from sim.jit import routine, stage
-from sim.state import TAG_LINES
+from sim.state import NONE, TAG_LINES
 
 SECTOR_BYTES = 32
 LINE_BYTES = 128
 BANKS = 32
-ALL_LANES = 0xFFFFFFFF
+TAG_HASH_BITS = 24  # of the line number; probes reach 12, more than 16 change nothing in gpu-strides
 LOCAL_BASE = 1 << 46  # device address of local memory, apart from any other data
 _LOCAL = int(MemorySpace.LOCAL)
 _WHOLE_SECTOR = (1 << SECTOR_BYTES) - 1
@@ -33,8 +33,7 @@ def local_line_address(sm, pending, address, lane):
 def coalesce(sm, run, pending, access, mask, op):
     """Group what the active lanes touch into 128 B lines, in the order of the first lane that touches each.
 
-    Fills sm.tag_line, tag_sectors (touched), tag_full (every byte touched) and tag_lanes (lane accesses of the line).
-    Returns the number of lines.
+    Fills sm.tag_line, tag_sectors (touched) and tag_full (every byte touched). Returns the number of lines.
     """
     is_local = op.space == _LOCAL
     parts = max(1, op.bytes // 4) if is_local else 1
@@ -78,80 +77,170 @@ def touch_sector(sm, count, first, stop):
             index = TAG_LINES - 1
         sm.tag_line[index] = line
         sm.tag_sectors[index] = 0
-        sm.tag_lanes[index] = 0
         for sector in range(4):
             sm.tag_cover[index, sector] = 0
     sector = (first - line) >> 5
     sm.tag_sectors[index] |= 1 << sector
     sm.tag_cover[index, sector] |= ((1 << (stop - first)) - 1) << (first & SECTOR_BYTES - 1)
-    sm.tag_lanes[index] += 1
     return count
 
 
-@routine
-def bank_passes(sm, run, access, mask, width_bytes, merges_phases):
-    """Data passes of an access over 32 banks of 4 B: the most distinct words in one bank, summed over its phases.
-
-    64-bit accesses go in two phases of 16 lanes, 128-bit in four of 8; lanes on the same word share a pass. Two
-    neighbouring phases of a load (`merges_phases`) go as one if lanes i and i ^ 1, or i and i ^ 2, share their address
-    (`smem_bank_rules.csv`: sharing by pairs, quads and octs halves the passes of LDS.64 and LDS.128; by 4, 8 or 16
-    lanes apart it does not).
-    """
-    words = max(1, width_bytes // 4)
-    record = run.accesses[access]
-    if record.list_at < 0 and record.stride == 4 * words and mask == ALL_LANES:
-        return words
-    lanes = 32 // words
-    total = 0
-    first = 0
-    while first < 32:
-        count = lanes
-        if merges_phases and words > 1 and first % (2 * lanes) == 0:
-            two_phases = ((1 << 2 * lanes) - 1) << first
-            if lanes_share(run, access, mask, two_phases, 1) or lanes_share(run, access, mask, two_phases, 2):
-                count = 2 * lanes
-        total += phase_passes(sm, run, access, mask, ((1 << count) - 1) << first, words)
-        first += count
-    return max(1, total)
+@stage
+def tag_bank(line, banks):
+    """Tag bank of a line: its number folded to log2(banks) bits by exclusive or. Measured bit by bit on RTX 5090
+    (nvidia-sass-document, cp.async probes); the same hash gives the cycles of gpu-strides on A100, A40 and H200."""
+    bits = 0
+    while 1 << bits < banks:
+        bits += 1
+    bank = 0
+    for shift in range(7, 7 + TAG_HASH_BITS, max(1, bits)):
+        bank ^= line >> shift
+    return bank & (banks - 1)
 
 
 @routine
-def phase_passes(sm, run, access, mask, phase, words):
-    """Passes of the lanes of one phase; 0 if none is active."""
-    if mask & phase == 0:
-        return 0
+def order_by_bank(sm, count, banks):
+    """Spread the lines over cycles (tag_turn): each tag bank looks up one per cycle. tag_order: lines by turn."""
+    sm.tag_order[0] = 0
+    sm.tag_turn[0] = 0
+    if count == 1:
+        return
     for bank in range(BANKS):
         sm.bank_words[bank] = 0
-    worst = 1
-    rank = 0
-    for lane in range(32):
-        if mask >> lane & 1:
-            if phase >> lane & 1:
-                word = lane_address_at(run, access, lane, rank) >> 2
-                for part in range(words):
-                    worst = max(worst, add_word(sm, word + part))
-            rank += 1
-    return worst
+    turns = 0
+    for index in range(count):
+        bank = tag_bank(sm.tag_line[index], banks)
+        sm.tag_turn[index] = sm.bank_words[bank]
+        sm.bank_words[bank] += 1
+        turns = max(turns, sm.bank_words[bank])
+    position = 0
+    for turn in range(turns):
+        for index in range(count):
+            if sm.tag_turn[index] == turn:
+                sm.tag_order[position] = index
+                position += 1
 
 
 @routine
-def lanes_share(run, access, mask, phase, distance):
-    """True if each active lane of the phase has the address of lane ^ distance (1 or 2), unless that is not active."""
-    record = run.accesses[access]
-    if record.list_at < 0:
-        lower = 0x55555555 if distance == 1 else 0x33333333
-        return record.stride == 0 or mask & mask >> distance & phase & lower == 0
+def atomic_steps(sm, run, access, mask, line):
+    """Steps of an L2 atomic unit for one line: a sector per step, and lanes on one word one after the other."""
+    for word in range(LINE_BYTES // 4):
+        sm.bank_words[word] = 0
     rank = 0
     for lane in range(32):
         if not mask >> lane & 1:
             continue
-        if phase >> lane & 1 and lane & distance and mask >> (lane - distance) & 1:
-            between = mask >> (lane - distance) & ((1 << distance) - 1)
-            apart = (between & 1) + (between >> 1 & 1)
-            if run.lane_address[record.list_at + rank] != run.lane_address[record.list_at + rank - apart]:
-                return False
+        address = lane_address_at(run, access, lane, rank)
         rank += 1
-    return True
+        if address & ~(LINE_BYTES - 1) == line:
+            sm.bank_words[(address & LINE_BYTES - 1) >> 2] += 1
+    total = 0
+    for sector in range(4):
+        most = 0
+        for word in range(8 * sector, 8 * sector + 8):
+            most = max(most, sm.bank_words[word])
+        total += most
+    return max(1, total)
+
+
+@routine
+def copy_passes(sm, run, access, mask, width_bytes):
+    """Data passes of an LDGSTS: it reads the L1 and writes shared memory in lane groups as other wide accesses, but
+    lanes on the same word do not merge (measured on RTX 5090, nvidia-sass-document)."""
+    words = max(1, width_bytes // 4)
+    lanes_per_phase = 32 // words
+    total = 0
+    for phase in range(words):
+        worst = 0
+        for side in range(2):
+            if side == 1 and not run.accesses[access].more:
+                break
+            for bank in range(BANKS):
+                sm.bank_words[bank] = 0
+            rank = 0
+            for lane in range(32):
+                if not mask >> lane & 1:
+                    continue
+                if lane // lanes_per_phase == phase:
+                    word = lane_address_at(run, access + side, lane, rank) >> 2
+                    for part in range(words):
+                        bank = (word + part) & (BANKS - 1)
+                        sm.bank_words[bank] += 1
+                        worst = max(worst, sm.bank_words[bank])
+                rank += 1
+        total += worst
+    return max(1, total)
+
+
+@routine
+def merged_passes(sm, run, access, mask, words):
+    """Passes of a wide shared load whose neighbouring lane groups go together, 0 if they do not.
+
+    That takes lanes that agree in pairs (every active lane with lane ^ 1, or every one with lane ^ 2, where that is
+    active) and no bank with two words in two groups together; all groups or none (measured on RTX 5090 and H800 with
+    ncu, nvidia-sass-document).
+    """
+    record = run.accesses[access]
+    if record.list_at < 0 and record.stride != 0 and mask & mask >> 1 & 0x55555555 and mask & mask >> 2 & 0x33333333:
+        return 0
+    rank = 0
+    for lane in range(32):
+        sm.lane_word[lane] = NONE
+        if mask >> lane & 1:
+            sm.lane_word[lane] = lane_address_at(run, access, lane, rank) >> 2
+            rank += 1
+    apart = 0
+    for distance in range(1, 3):
+        for lane in range(32):
+            word, other = sm.lane_word[lane], sm.lane_word[lane ^ distance]
+            apart |= distance if word >= 0 and other >= 0 and word != other else 0
+    if apart == 3:
+        return 0
+    lanes = 64 // words
+    total = 0
+    for first in range(0, 32, lanes):
+        for bank in range(BANKS):
+            sm.bank_words[bank] = 0
+        for lane in range(first, first + lanes):
+            for part in range(words):
+                if sm.lane_word[lane] >= 0 and add_word(sm, sm.lane_word[lane] + part) > 1:
+                    return 0
+        total += mask >> first & ((1 << lanes) - 1) != 0
+    return total
+
+
+@routine
+def bank_passes(sm, run, access, mask, width_bytes):
+    """Data passes of an access over 32 banks of 4 B: the most distinct words in one bank, summed over its phases.
+
+    64-bit accesses go in two phases of 16 lanes, 128-bit in four of 8; lanes on the same word share a pass.
+    """
+    words = max(1, width_bytes // 4)
+    lanes_per_phase = 32 // words
+    record = run.accesses[access]
+    is_dense = record.list_at < 0 and record.stride == 4 * words
+    rank = 0
+    total = 0
+    for phase in range(words):
+        first = phase * lanes_per_phase
+        members = mask >> first & ((1 << lanes_per_phase) - 1)
+        if members == 0:
+            continue
+        if is_dense:
+            total += 1
+            continue
+        for bank in range(BANKS):
+            sm.bank_words[bank] = 0
+        worst = 1
+        for lane in range(first, first + lanes_per_phase):
+            if not mask >> lane & 1:
+                continue
+            word = lane_address_at(run, access, lane, rank) >> 2
+            rank += 1
+            for part in range(words):
+                worst = max(worst, add_word(sm, word + part))
+        total += worst
+    return max(1, total)
 
 
 @stage

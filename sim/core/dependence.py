@@ -15,7 +15,7 @@ _ISSUED = int(Stall.ISSUED)
 _WAIT = int(Stall.WAIT)
 _SHORT = int(Stall.SHORT_SCOREBOARD)
 _LONG = int(Stall.LONG_SCOREBOARD)
-ALL_COUNTERS = 63  # bit mask of the six counters
+ALL_COUNTERS = 127  # bit mask of the six counters and GROUP_COUNTER
 MAX_COUNT = 63  # dependence counters are six bits wide (MICRO 2025, section 7.5)
 MAX_FIXED_CONSUMERS = 15
 

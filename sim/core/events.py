@@ -20,24 +20,35 @@ def push_event(sm, wheel, now, at, kind, a, b):
         return
     sm.event_free = sm.event_next[node]
     sm.event_at[node] = at
+    sm.event_from[node] = now
     sm.event_kind[node] = kind
     sm.event_a[node] = a
     sm.event_b[node] = b
-    _append(sm, wheel, now, at, node)
+    _insert(sm, wheel, now, at, node)
 
 
 @stage
-def _append(sm, wheel, now, at, node):
+def _insert(sm, wheel, now, at, node):
+    """Behind all that entered the wheel before it; what is carried on may be older than what its slot holds."""
     slot_at = min(at, now + _SLOTS)
     slot = slot_at & _SLOTS
-    sm.event_next[node] = -1
-    tail = sm.wheel_tail[wheel, slot]
-    if tail < 0:
-        sm.wheel[wheel, slot] = node
+    before = sm.wheel_tail[wheel, slot]
+    following = -1
+    if before < 0:
         sm.wheel_busy[wheel, slot >> 5] |= 1 << (slot & 31)
+    elif sm.event_from[before] > sm.event_from[node]:
+        before = -1
+        following = sm.wheel[wheel, slot]
+        while sm.event_from[following] <= sm.event_from[node]:
+            before = following
+            following = sm.event_next[following]
+    sm.event_next[node] = following
+    if before < 0:
+        sm.wheel[wheel, slot] = node
     else:
-        sm.event_next[tail] = node
-    sm.wheel_tail[wheel, slot] = node
+        sm.event_next[before] = node
+    if following < 0:
+        sm.wheel_tail[wheel, slot] = node
     if slot_at < sm.next_event_at:
         sm.next_event_at = slot_at
 
@@ -59,7 +70,7 @@ def pop_event(sm, wheel, now):
             sm.event_next[node] = sm.event_free
             sm.event_free = node
             return node
-        _append(sm, wheel, now, sm.event_at[node], node)
+        _insert(sm, wheel, now, sm.event_at[node], node)
 
 
 @routine

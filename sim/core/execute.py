@@ -74,7 +74,8 @@ def dispatch(sm, s, sub, cfg, run, now):
     else:
         start_at = max(start_at, sub.unit_free_at[op.unit])
         sub.unit_free_at[op.unit] = start_at + op.interval_cycles
-    sub.latch_free_at[op.unit] = start_at
+    if not op.is_queued:
+        sub.latch_free_at[op.unit] = start_at
     warp_id = s << 4 | latch.warp
     release_read_counter(sm, run, warp_id, latch.op, now, start_at + _UNIT_READ_CYCLES)
     done_at = start_at + max(1, op.latency_cycles - _UNIT_LATCH_CYCLES)

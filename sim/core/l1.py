@@ -1,22 +1,24 @@
 """L1 data cache: sectored lines, least recently used per set, misses merged per line, stores written through.
 
-Behaviour: one memory instruction at a time goes through the tag stage, `tags_per_cycle` lines per cycle. Loads allocate
-a line on a miss and wait for their sectors; stores and atomics go to the L2. Timing: a hit completes after the latency
-of its kind (MICRO 2025, Table 2); a miss passes the same hit pipe when its data arrive.
+Behaviour: one memory instruction at a time goes through the tag stage; each of the `tags_per_cycle` tag banks looks up
+one of its lines per cycle. Loads allocate a line on a miss and wait for their sectors; stores and atomics go to the L2.
+Timing: a hit completes after the latency of its kind (MICRO 2025, Table 2); a miss passes the same hit pipe when its
+data arrive.
 """
 
 import numpy as np
 
 from isa.bits import popcount
 from isa.program import Access, CacheHint
-from sim.core.coalesce import bank_passes, coalesce
+from sim.core.coalesce import atomic_steps, bank_passes, coalesce, copy_passes, order_by_bank
 from sim.core.events import INTERNAL, push_event
 from sim.jit import routine, stage
 from sim.memory.state import RequestKind
-from sim.state import L1_BUCKETS, NEVER, NONE, Event, Fault, Reply
+from sim.state import L1_BUCKETS, NEVER, NONE, STORE_WARPS, Event, Fault, Reply
 from sim.stats import Counter
 
 _STORE = int(Access.STORE)
+_COPY = int(Access.ASYNC_COPY)
 _ATOMIC = int(Access.ATOMIC)
 _REDUCTION = int(Access.REDUCTION)
 _STRONG_GPU = int(CacheHint.STRONG_GPU)
@@ -72,10 +74,13 @@ def tag_stage(sm, cfg, run, now):
         sm.tag_started = 1
         sm.tag_next = 0
         sm.tag_lines = coalesce(sm, run, pending, access, mask, op)
-    for _ in range(cfg.l1d.tags_per_cycle):
-        if sm.tag_next >= sm.tag_lines:
+        order_by_bank(sm, sm.tag_lines, cfg.l1d.tags_per_cycle)
+    turn = sm.tag_turn[sm.tag_order[sm.tag_next]]
+    while sm.tag_next < sm.tag_lines:
+        position = sm.tag_order[sm.tag_next]
+        if sm.tag_turn[position] != turn:
             break
-        if not access_line(sm, cfg, op, pending, index, sm.tag_next, run, now):
+        if not access_line(sm, cfg, op, pending, index, position, run, now):
             sm.counter[_STALLS] += 1
             return
         sm.counter[_TAGS] += 1
@@ -92,7 +97,10 @@ def tag_stage(sm, cfg, run, now):
 @routine
 def finish_tags(sm, cfg, run, pending, index, op, mask, access, now):
     """Reserve the data path; complete at once what does not wait for the L2."""
-    passes = bank_passes(sm, run, access, mask, op.bytes, False)
+    if op.access == _COPY:
+        passes = copy_passes(sm, run, access, mask, op.bytes)
+    else:
+        passes = bank_passes(sm, run, access, mask, op.bytes)
     fewest = max(1, op.bytes // 4)
     scale = max(1, 128 // cfg.l1d.bytes_per_cycle)
     start_at = max(now, sm.data_free_at)
@@ -111,26 +119,32 @@ def access_line(sm, cfg, op, pending, index, position, run, now):
     sectors = sm.tag_sectors[position]
     count = popcount(sectors)
     warp_id = pending.subcore << 4 | pending.warp
+    access = run.access[pending.stream]
+    mask = np.int64(run.active_mask[pending.stream])
     if op.access == _STORE or op.access == _REDUCTION:
         if sm.l1_writes >= cfg.l1d.outstanding_writes:
             return False
         sm.l1_writes += 1
-        sm.sub[pending.subcore].warp[pending.warp].stores += 1
+        warp = sm.sub[pending.subcore].warp[pending.warp]
+        warp.stores += 1
+        tag = _TAG_STORE | (warp.launched & STORE_WARPS) << 6 | warp_id
         full = sm.tag_full[position]
         if op.access == _STORE:
             sm.counter[_STORE_SECTORS] += count
             write_line(sm, cfg, line, full)
-            send_request(sm, run, now, WRITE, line, sectors, full, 0, _TAG_STORE | warp_id)
+            send_request(sm, run, now, WRITE, line, sectors, full, 0, tag)
         else:
             sm.counter[_ATOMIC_SECTORS] += count
             drop_sectors(sm, cfg, line, sectors)
-            send_request(sm, run, now, REDUCTION, line, sectors, 0, sm.tag_lanes[position], _TAG_STORE | warp_id)
+            steps = atomic_steps(sm, run, access, mask, line)
+            send_request(sm, run, now, REDUCTION, line, sectors, 0, steps, tag)
         return True
     if op.access == _ATOMIC:
         sm.counter[_ATOMIC_SECTORS] += count
         drop_sectors(sm, cfg, line, sectors)
         pending.waiting_sectors += count
-        send_request(sm, run, now, ATOMIC, line, sectors, 0, sm.tag_lanes[position], _TAG_PENDING | index)
+        steps = atomic_steps(sm, run, access, mask, line)
+        send_request(sm, run, now, ATOMIC, line, sectors, 0, steps, _TAG_PENDING | index)
         return True
     if op.hint >= _STRONG_GPU and op.hint <= _BYPASS:
         sm.counter[_SECTORS] += count
@@ -141,9 +155,11 @@ def access_line(sm, cfg, op, pending, index, position, run, now):
 
 
 @stage
-def set_of(cfg, line):
+def set_of(sm, line):
+    """Consecutive lines lie in consecutive sets; after each cacheful they begin one set later, so that no stride stays
+    in one set for ever (guess)."""
     number = line >> 7
-    return (number ^ number >> 8) & (cfg.l1d.sets - 1)
+    return (number + number // (sm.l1_sets * sm.l1_capacity)) % sm.l1_sets
 
 
 @stage
@@ -188,9 +204,9 @@ def make_newest(sm, index, slot):
 
 
 @routine
-def claim_line(sm, cfg, line):
+def claim_line(sm, line):
     """A slot for a new line: an empty one, else the least recently used that awaits nothing; -1 if every line does."""
-    index = set_of(cfg, line)
+    index = set_of(sm, line)
     if sm.l1_filled[index] < sm.l1_capacity:
         slot = index * sm.l1_capacity + sm.l1_filled[index]
         sm.l1_filled[index] += 1
@@ -252,11 +268,11 @@ def read_line(sm, cfg, pending, index, line, sectors, run, now):
     if misses and sm.l1_missing + misses > cfg.l1d.mshrs:
         return False
     if slot < 0:
-        slot = claim_line(sm, cfg, line)
+        slot = claim_line(sm, line)
         if slot < 0:
             return False
     else:
-        set_index = set_of(cfg, line)
+        set_index = slot // sm.l1_capacity
         if sm.l1_newest[set_index] != slot:
             unlink(sm, set_index, slot)
             make_newest(sm, set_index, slot)
@@ -290,7 +306,7 @@ def write_line(sm, cfg, line, full):
     if slot < 0:
         if not cfg.l1d.write_allocate or full == 0:
             return
-        slot = claim_line(sm, cfg, line)
+        slot = claim_line(sm, line)
         if slot < 0:
             return
     entry = sm.l1_line[slot]

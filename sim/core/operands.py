@@ -135,7 +135,7 @@ def allocate(sm, s, sub, cfg, run, now):
     if op.write_counter != _NO_COUNTER and not op.commits_copies:
         push_event(sm, INTERNAL, now, max(now + 1, latch.issued_at + op.latency_cycles), _UNIT_DONE, warp_id, latch.op)
     elif op.result_banks and not cfg.registers.ideal:
-        reserve_write(sm, sub, cfg, op.result_banks, now + op.latency_cycles + WRITE_DELAY)
+        reserve_write(sm, sub, cfg, op, now + op.latency_cycles + WRITE_DELAY)
     return 1
 
 
@@ -154,15 +154,15 @@ def result_queue_has_room(sub, cfg, op, now):
 
 
 @stage
-def reserve_write(sm, sub, cfg, banks, at):
-    """Write port of each bank: the earliest free cycle from `at`; the result queue holds the value until then."""
+def reserve_write(sm, sub, cfg, op, at):
+    """Write port of each bank: the earliest free cycles from `at`; the result queue holds the values until then."""
     for bank in range(cfg.registers.banks):
-        if banks >> bank & 1:
-            cycle = at
+        cycle = at
+        for i in range(op.bank_writes[bank]):
             while write_port_taken(sub, cfg, bank, cycle):
                 cycle += 1
             take_write_port(sub, bank, cycle)
-            sm.counter[_CONFLICTS] += cycle != at
+            sm.counter[_CONFLICTS] += i == 0 and cycle != at
 
 
 @stage

@@ -7,8 +7,9 @@ atomically.
 
 import numpy as np
 
+from isa.bits import popcount
 from isa.program import Access
-from sim.core.coalesce import BANKS, add_word, bank_passes, lane_address_at
+from sim.core.coalesce import BANKS, add_word, bank_passes, lane_address_at, merged_passes
 from sim.jit import routine
 from sim.stats import Counter
 
@@ -31,7 +32,11 @@ def serve_shared(sm, cfg, run, pending, op, now):
         passes = matrix_passes(sm, run, access, mask, op.matrices)
     else:
         fewest = max(1, op.bytes // 4)
-        passes = bank_passes(sm, run, access, mask, op.bytes, op.access == _LOAD)
+        passes = bank_passes(sm, run, access, mask, op.bytes)
+        if op.access == _LOAD and fewest > 1:
+            merged = merged_passes(sm, run, access, mask, fewest)
+            if merged > 0:
+                passes = merged
     scale = max(1, 128 // cfg.shared_memory.bytes_per_cycle)
     busy = passes * scale
     extra = max(0, passes - fewest) * scale
@@ -54,7 +59,7 @@ def matrix_passes(sm, run, access, mask, matrices):
         for bank in range(BANKS):
             sm.bank_words[bank] = 0
         worst = 1
-        rank = matrix * 8
+        rank = popcount(mask & ((1 << matrix * 8) - 1))
         for lane in range(matrix * 8, matrix * 8 + 8):
             if mask >> lane & 1:
                 word = lane_address_at(run, access, lane, rank) >> 2

@@ -1,9 +1,9 @@
 """Network between SMs and L2 slices: bandwidth of ports plus a fixed latency each way.
 
-SM port -> GPC port -> request_cycles -> slice port; back: slice port -> reply_cycles -> GPC port -> SM port. Ports are
-FIFO and reserve byte times. Packets cut through: a port delays a packet only while it is busy or narrower than the one
-before, so an idle path costs exactly its latency and the tail of a long packet counts. Queues are unbounded: the SMs
-bound what they have outstanding.
+SM port -> translation -> GPC port -> request_cycles -> slice port; back: slice port -> reply_cycles -> GPC port -> SM
+port; `distance_cycles` spreads both ways over the places of GPC and slice. Ports are FIFO and reserve byte times.
+Packets cut through: a port delays a packet only while it is busy or narrower than the one before, so an idle path costs
+exactly its latency and the tail of a long packet counts. Queues are unbounded: the SMs bound what is outstanding.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sim.jit import stage
 from sim.memory.address import spread
 from sim.memory.events import free_packet, pop_due, popcount, schedule, take_packet
 from sim.memory.state import LINE_SHIFT, NONE, SECTOR_BYTES, RequestKind, Step, Wheel
+from sim.memory.tlb import translate
 
 WRITE = int(RequestKind.WRITE)
 ATOMIC = int(RequestKind.ATOMIC)
@@ -56,6 +57,19 @@ def partition_of_sm(memory, cfg, sm):
     """L2 partition next to the SM: GPCs are dealt to the partitions in equal runs."""
     system = memory.system[0]
     return sm // system.sms_per_gpc * cfg.l2.partitions // system.gpcs
+
+
+@stage
+def distance_cycles(memory, cfg, sm, slice_):
+    """One-way cycles between a GPC and a slice beyond the shortest: both lie in index order along their partition."""
+    if cfg.interconnect.distance_cycles == 0:
+        return 0
+    system = memory.system[0]
+    gpcs = max(1, system.gpcs // cfg.l2.partitions)
+    last_gpc, last_slice = max(1, gpcs - 1), max(1, system.slices_per_partition - 1)
+    gpc = sm // system.sms_per_gpc % gpcs
+    apart = abs(gpc * last_slice - slice_ % system.slices_per_partition * last_gpc)
+    return apart * cfg.interconnect.distance_cycles // (2 * last_gpc * last_slice)
 
 
 @stage
@@ -125,7 +139,7 @@ def accept_requests(memory, cfg, requests, count, from_cycle):
         )
         port.request_free = free
         packet.span = span
-        schedule(memory, GPC, p, tail)
+        schedule(memory, GPC, p, translate(memory, cfg, request.sm, packet.line, tail))
 
 
 @stage
@@ -143,7 +157,8 @@ def advance_requests(memory, cfg, now):
         port.request_free = free
         packet.span = span
         packet.step = ARRIVE
-        schedule(memory, ARRIVAL, p, tail + cfg.interconnect.request_cycles)
+        way = cfg.interconnect.request_cycles + distance_cycles(memory, cfg, packet.sm, packet.slice)
+        schedule(memory, ARRIVAL, p, tail + way)
 
 
 @stage

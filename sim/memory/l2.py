@@ -25,6 +25,7 @@ from sim.memory.interconnect import (
     REDUCTION,
     REPLY_WHEEL,
     WRITE,
+    distance_cycles,
     partition_of_sm,
     pass_port,
     reply_data_bytes,
@@ -130,7 +131,7 @@ def execute_atomic(memory, cfg, s, entry, p, now, access_cycles):
     slice_ = memory.slice[s]
     operations = max(1, packet.operations)
     memory.counter[0].l2_atomic_operations += operations
-    slice_.atomic_free_at = max(now, slice_.atomic_free_at) + operations * cfg.l2.atomic_cycles
+    slice_.atomic_free_at = max(now, slice_.atomic_free_at) + int(operations * cfg.l2.atomic_cycles + 0.5)
     entry.dirty |= packet.sector_mask
     if entry.copied:
         drop_copies(memory, cfg, s, entry, packet)
@@ -190,9 +191,21 @@ def count_lookup(memory, packet, hit, miss, merged):
 
 
 @stage
+def send_home(memory, cfg, p, now):
+    """Over the link into the partition of the line's home."""
+    system = memory.system[0]
+    packet = memory.packet[p]
+    link = memory.link[packet.home // system.slices_per_partition]
+    size = request_bytes(cfg, packet)
+    free, tail, span = pass_port(link.request_free, cfg.l2.partition_link_bytes_per_cycle, now, 0, size)
+    link.request_free = free
+    packet.step = FABRIC
+    schedule(memory, SLICE, p, tail + system.far_request_cycles)
+
+
+@stage
 def look_up(memory, cfg, s, p, now):
     """Serve request p in slice s. Returns False, with nothing changed, if a miss finds no resource."""
-    system = memory.system[0]
     packet = memory.packet[p]
     slice_ = memory.slice[s]
     at_home = packet.home == s
@@ -203,8 +216,7 @@ def look_up(memory, cfg, s, p, now):
         if e != NONE and kind != WRITE:
             memory.line[s, e].valid &= 15 ^ mask
         packet.slice = packet.home
-        packet.step = FABRIC
-        schedule(memory, SLICE, p, now + system.far_request_cycles)
+        send_home(memory, cfg, p, now)
         return True
 
     valid = np.int64(0)
@@ -255,8 +267,7 @@ def look_up(memory, cfg, s, p, now):
             enqueue(memory, cfg, f, READS, now + cfg.l2.access_cycles)
         else:
             slice_.missing[FROM_HOME] += popcount(fetch)
-            request.step = FABRIC
-            schedule(memory, SLICE, f, now + system.far_request_cycles)
+            send_home(memory, cfg, f, now)
 
     if packet.sm == NONE:
         entry.copied = 1
@@ -332,9 +343,12 @@ def output(memory, cfg, p, now):
     packet.span = span
     if packet.sm == NONE:
         packet.step = FILL
+        link = memory.link[packet.tag // system.slices_per_partition]
+        free, tail, span = pass_port(link.reply_free, cfg.l2.partition_link_bytes_per_cycle, tail, span, size)
+        link.reply_free = free
         schedule(memory, SLICE, p, tail + system.far_reply_cycles)
         return
-    at = tail + cfg.interconnect.reply_cycles
+    at = tail + cfg.interconnect.reply_cycles + distance_cycles(memory, cfg, packet.sm, packet.slice)
     if packet.slice // system.slices_per_partition != partition_of_sm(memory, cfg, packet.sm):
         at += system.far_reply_cycles
     schedule(memory, REPLY_WHEEL, p, at)

@@ -70,7 +70,7 @@ REQUEST = _record(
         ("kind", "u1"),  # RequestKind
         ("sector_mask", "u1"),
         ("full_mask", "u1"),  # sectors of a WRITE whose 32 bytes are all written
-        ("operations", "u1"),  # ATOMIC, REDUCTION: lane operations in the line
+        ("operations", "u1"),  # ATOMIC, REDUCTION: steps of the atomic unit
     ]
 )
 
@@ -184,7 +184,7 @@ COUNTERS = (
     ("l2_copies_invalidated", "line", "copies in another partition dropped because of a write"),
     ("l2_lines_evicted", "line", "valid lines replaced"),
     ("l2_sectors_written_back", "sector", "dirty sectors of replaced lines"),
-    ("l2_atomic_operations", "operation", "lane operations of atomics and reductions"),
+    ("l2_atomic_operations", "operation", "steps of the atomic units: lanes on one word go one after the other"),
     ("l2_blocked", "event", "times a slice's queues found no resource for a miss"),
     ("dram__sectors_read", "sector", "sectors read"),
     ("dram__sectors_write", "sector", "sectors written, whole or masked"),
@@ -197,6 +197,9 @@ COUNTERS = (
     ("sectors_in", "sector", "sectors of these requests"),
     ("sectors_out", "sector", "sectors answered or acknowledged"),
     ("replies_out", "reply", "replies to the SMs"),
+    ("tlb_misses", "request", "requests whose page was not in the TLB of their TPC"),
+    ("tlb_gpc_requests", "request", "look-ups in the TLB of a GPC"),
+    ("tlb_walks", "walk", "page walks"),
 )
 COUNTER = _record([(name, "i8") for name, _, _ in COUNTERS])
 
@@ -228,6 +231,7 @@ SYSTEM = _record(
         ("burst_clocks", "i8"),
         ("bursts_per_sector", "i8"),
         ("dram_step_cycles", "i8"),
+        ("page_shift", "i8"),  # line number -> page number
         ("lines_per_row", "i8"),
         ("banks_per_group", "i8"),
     ]
@@ -244,6 +248,14 @@ class MemoryState(NamedTuple):
     wheel_last: np.ndarray
     sm_port: np.ndarray  # PORT, shape (sms,)
     gpc_port: np.ndarray  # PORT, shape (gpcs,)
+    link: np.ndarray  # PORT, shape (partitions,): into each L2 partition, from the others
+    tpc_page: np.ndarray  # i8, shape (tpcs, entries): pages in the TLB of a TPC, NONE = empty
+    tpc_page_used: np.ndarray  # i8: cycle of the last use, NONE = never
+    tpc_page_at: np.ndarray  # i8: cycle at which the translation is there
+    tpc_last: np.ndarray  # i4, shape (tpcs,): entry used last
+    gpc_page: np.ndarray  # i8, shape (gpcs, entries): the same for the TLB of a GPC, set by set
+    gpc_page_used: np.ndarray
+    gpc_page_at: np.ndarray
     slice: np.ndarray  # SLICE, shape (slices,)
     tag: np.ndarray  # i8, shape (slices, sets * ways): line numbers, NONE = empty
     line: np.ndarray  # LINE, same shape
@@ -326,6 +338,7 @@ def new_memory(cfg: np.record, sectors_per_sm: int = 0) -> MemoryState:
     system["burst_clocks"] = max(1, -(-cfg.dram.burst_length // cfg.dram.transfers_per_clock))
     system["bursts_per_sector"] = SECTOR_BYTES // burst_bytes
     system["dram_step_cycles"] = min(DRAM_STEP_CYCLES, int(cfg.l2.access_cycles))
+    system["page_shift"] = int(cfg.tlb.page_bytes).bit_length() - 1 - LINE_SHIFT
     system["lines_per_row"] = cfg.dram.row_bytes >> LINE_SHIFT
     system["banks_per_group"] = banks // groups
 
@@ -344,6 +357,9 @@ def new_memory(cfg: np.record, sectors_per_sm: int = 0) -> MemoryState:
         bank[name] = NONE
     bank["group"] = np.arange(banks) // (banks // groups)
 
+    tpcs = -(-sms // int(cfg.gpu.sms_per_tpc))
+    tpc_entries, gpc_entries = int(cfg.tlb.tpc_entries), int(cfg.tlb.gpc_entries)
+
     return MemoryState(
         system=system,
         counter=np.zeros(1, COUNTER),
@@ -352,6 +368,14 @@ def new_memory(cfg: np.record, sectors_per_sm: int = 0) -> MemoryState:
         wheel_last=np.full((len(Wheel), WHEEL), NONE, np.int32),
         sm_port=np.zeros(sms, PORT),
         gpc_port=np.zeros(gpcs, PORT),
+        link=np.zeros(int(cfg.l2.partitions), PORT),
+        tpc_page=np.full((tpcs, tpc_entries), NONE, np.int64),
+        tpc_page_used=np.full((tpcs, tpc_entries), NONE, np.int64),
+        tpc_page_at=np.zeros((tpcs, tpc_entries), np.int64),
+        tpc_last=np.zeros(tpcs, np.int32),
+        gpc_page=np.full((gpcs, gpc_entries), NONE, np.int64),
+        gpc_page_used=np.full((gpcs, gpc_entries), NONE, np.int64),
+        gpc_page_at=np.zeros((gpcs, gpc_entries), np.int64),
         slice=slice_,
         tag=np.full(line.shape, NONE, np.int64),
         line=line,

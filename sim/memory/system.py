@@ -145,7 +145,7 @@ def memory_advance(memory, cfg, requests, request_count, replies, from_cycle, to
 
 
 @entry
-def warm_l2(memory, cfg, lines, count):
+def warm_l2(memory, cfg, lines, count, dirty):
     """Leave lines (byte addresses) in the L2 as if the host had just copied them there, the last one most recent."""
     packet = memory.packet[0]  # scratch: fields that SERVE events do not use
     for i in range(count):
@@ -158,10 +158,14 @@ def warm_l2(memory, cfg, lines, count):
         e = find(memory, cfg, home, packet.line, packet.set)
         if e == NONE:
             e = find_victim(memory, cfg, home, packet.set, False)
-            if e == NONE or memory.line[home, e].dirty:
+            if e == NONE:
                 continue
             memory.tag[home, e] = packet.line
+            memory.line[home, e].partial = 0
+            memory.line[home, e].dirty = 0
             memory.line[home, e].copied = cfg.l2.partitions > 1
             memory.line[home, e].is_copy = 0
         memory.line[home, e].valid = 15
+        if dirty:
+            memory.line[home, e].dirty = 15
         touch(memory, home, e)

@@ -32,6 +32,7 @@ SMALL = {
     "l2.mshrs": 64,
     "dram.channels": 4,
     "dram.tREFI": 1 << 40,
+    "tlb.miss_cycles": 0,
     "interconnect.header_bytes": 8,
     "interconnect.sm_request_bytes_per_cycle": 64,
     "interconnect.sm_reply_bytes_per_cycle": 64,

@@ -118,7 +118,7 @@ def test_hits_saturate_the_slice_ports():
 def test_warm_lines_hit_and_the_last_ones_stay():
     bench = Bench(small())
     lines = np.arange(0, 2 * int(bench.cfg.l2.bytes), 128)
-    warm_l2(bench.memory, bench.cfg, lines, len(lines))
+    warm_l2(bench.memory, bench.cfg, lines, len(lines), 0)
     for line in lines[len(lines) // 2 :]:
         bench.latency(int(line), mask=15)
     assert bench.counters()["dram__sectors_read"] == 0

@@ -77,7 +77,7 @@ def test_write_and_reduction_are_acknowledged():
     bench = Bench(cfg)
     assert bench.latency(0, kind=RequestKind.WRITE) == hit_cycles(cfg)
     assert bench.latency(0, kind=RequestKind.REDUCTION) == hit_cycles(cfg) + int(cfg.l2.atomic_cycles)
-    assert bench.latency(0, kind=RequestKind.ATOMIC, operations=7) == hit_cycles(cfg) + 7 * int(cfg.l2.atomic_cycles)
+    assert bench.latency(0, kind=RequestKind.ATOMIC, operations=7) == hit_cycles(cfg) + round(7 * cfg.l2.atomic_cycles)
 
 
 def test_far_partition_costs_its_cycles_once():

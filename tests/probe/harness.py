@@ -229,18 +229,21 @@ def run(
     *settings: str,
     gpu: str = "rtx_a6000",
     fetch: Sequence[str] = PERFECT_FETCH,
+    config: Config | None = None,
     quantum: int | None = None,
     every_cycle: bool = False,
     max_cycles: int = 2_000_000,
     check_end: bool = True,
     **options: Any,
 ) -> Probe:
-    """Simulate a kernel (or the list of its ops, with `options` of `kernel`), check its account and its end state."""
+    """Simulate a kernel (or the list of its ops, with `options` of `kernel`), check its account and its end state.
+
+    `config` stands in for `settings`, `gpu` and `fetch`."""
     if not isinstance(trace, MemoryTrace):
         trace = kernel(trace, **options)
     machine = Machine(
         trace,
-        config_of((*SMALL, *fetch, *settings), gpu),
+        config or config_of((*SMALL, *fetch, *settings), gpu),
         quantum=quantum,
         every_cycle=every_cycle,
         log_entries=1 << 16,
@@ -305,9 +308,9 @@ def assert_at_rest(machine: Machine) -> None:
 
 def _free_list(first: int, following: np.ndarray) -> int:
     """Length of a free list."""
-    length, node = 0, int(first)
-    while node >= 0 and length <= len(following):
-        length, node = length + 1, int(following[node])
+    length, node, nodes = 0, int(first), following.tolist()
+    while node >= 0 and length <= len(nodes):
+        length, node = length + 1, nodes[node]
     return length
 
 

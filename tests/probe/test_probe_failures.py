@@ -41,8 +41,15 @@ def test_counter_that_never_falls_is_named():
 def test_lost_reply_is_reported_as_outstanding_work():
     machine = Machine(kernel([op("MEMBAR.SC.SYS"), exit_()]), CONFIG)
     machine.step()
-    machine.sms[0]["sub"][0]["warp"][0]["stores"] = 1
-    with pytest.raises(SimulationError, match="has issued everything; 0 loads and 1 stores outstanding"):
+    machine.sms[0]["sub"][0]["warp"][0]["loads"] = 1
+    with pytest.raises(SimulationError, match="has issued everything; 1 loads and 0 stores outstanding"):
+        machine.run()
+
+
+def test_lost_acknowledgement_of_a_store_is_reported():
+    machine = Machine(kernel([op("NOP"), exit_()]), CONFIG)
+    machine.sms[1]["l1_writes"] = 1
+    with pytest.raises(SimulationError, match="SM 1: 1 stores not acknowledged by the L2"):
         machine.run()
 
 

@@ -89,38 +89,43 @@ def test_l2_hit_latency_is_that_of_the_interconnect_and_the_slice():
     assert probe.gaps()[-2] == pytest.approx(32 + on_the_way, abs=3)
 
 
-def set_lines(ways):
-    """Lines of set 0 of the L1: four sets, selected by line number xor its upper byte."""
-    lines = [n for n in range(1 << 12) if (n ^ n >> 8) & 3 == 0]
-    return [GLOBAL_BASE + 128 * n for n in lines[:ways]]
-
-
 def test_least_recently_used_line_is_replaced():
-    """256 ways of 128 KiB: fill the set, touch its first line again, add one line: the second line has gone."""
-    lines = set_lines(257)
-    fill = [load([a], mask=1, stall=4) for a in lines[:256]]
-    again = [load([a], mask=1) for a in (lines[0], lines[256], lines[0], lines[1])]
-    ops = [*fill, wait(), *[x for step in again for x in (step, wait())], exit_()]
-    # six-bit counters: at most 63 loads may be outstanding on one of them
-    for i in range(0, 256, 32):
-        ops[i].record["wait_mask"] = 1
-    probe = run(ops, "sm.shared_reserved_bytes_per_block=0")  # no carve-out
-    assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS") == (260, 2), "lines[0] twice; lines[1] was replaced"
+    """256 sets of 4 ways: fill a set, touch its first line again, add one line: the second line has gone."""
+    number = [n for n in range(1 << 16) if (n + n // 1024) % 256 == 0]
+    lines = [GLOBAL_BASE + 128 * n for n in number[:5]]
+    steps = [load([a], mask=1) for a in (*lines[:4], lines[0], lines[4], lines[0], lines[1])]
+    probe = run([*[x for step in steps for x in (step, wait())], exit_()], "sm.shared_reserved_bytes_per_block=0")
+    assert probe.machine.occupancy.l1_bytes == 1 << 17, "no carve-out"
+    assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS") == (8, 2), "lines[0] twice; lines[1] was replaced"
 
 
-def test_carve_out_of_shared_memory_leaves_fewer_ways():
-    lines = set_lines(130)
-    turn = [load([a], mask=1, stall=4) for a in lines]
-    for i in range(0, len(turn), 32):
-        turn[i].record["wait_mask"] = 1
+def turns(lines, shared_bytes):
+    """Share of hits in the second walk through `lines` consecutive lines."""
+    walk = [load((GLOBAL_BASE + 4096 * i, 128), stall=4) for i in range(lines // 32)]
+    for step in walk[::16]:
+        step.record["wait_mask"] = 1
+    n = len(walk)
+    twice = kernel([*walk, wait(), exit_()], streams=lambda b, w: [*range(n + 1), *range(n + 1), n + 1],
+                   shared_bytes=shared_bytes)  # fmt: skip
+    return run(twice).count(Counter.L1_SECTOR_HITS) / lines
 
-    def hits(shared):
-        twice = kernel([*turn, wait(), exit_()], streams=lambda b, w: [*range(131), *range(131), 131],
-                       shared_bytes=shared)  # fmt: skip
-        return run(twice).count(Counter.L1_SECTOR_HITS)
 
-    assert hits(0) == 130
-    assert hits(100 * 1024 - 1024) < 130, "28 KiB are left: 56 lines per set"
+@pytest.mark.parametrize(("blocks_shared", "l1_kib"), [(0, 112), (5 * 1024, 28), (99 * 1024, 28)])
+def test_carve_out_is_the_smallest_that_keeps_the_occupancy(blocks_shared, l1_kib):
+    """16 blocks with 1 KiB of the system each take 16 KiB; 5 KiB more each fill the 100 KiB of the SM."""
+    occupied = run([exit_()], shared_bytes=blocks_shared).machine.occupancy
+    assert occupied.l1_bytes == l1_kib * 1024
+
+
+def test_what_the_carve_out_leaves_is_the_capacity():
+    assert turns(896, 0) >= 0.99, "112 KiB; one set may hold a line too many where the numbering begins anew"
+    assert turns(224, 99 * 1024) >= 0.97, "28 KiB"
+    assert turns(224 + 64, 99 * 1024) <= 0.06, "nearly all sets of 56 hold a line too many"
+
+
+def test_lines_beyond_the_capacity_cost_their_sets():
+    """n lines in cyclic order with room for C in sets of W: (W + 1) (n - C) of them miss."""
+    assert turns(896 + 64, 0) == pytest.approx(1 - 5 * 64 / 960, abs=0.01)
 
 
 def test_outstanding_sector_limit_stalls_the_tag_stage():
@@ -210,3 +215,24 @@ def test_overlapping_lanes_do_not_fill_a_sector():
     store = op("STG.E", [], [2, 6], stall=2, read=1, at=lanes, mask=0xFF)
     probe = run([store, op("NOP", wait=[1]), load((GLOBAL_BASE, 0)), wait(), exit_()])
     assert probe.count(Counter.L1_SECTOR_HITS) == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "turns"),
+    [
+        (range(4), 1),
+        (range(32), 8),
+        ([0, 5, 10, 15], 4),  # 5 = 01 01: folds to bank 0, as 10 = 10 10 and 15 = 11 11
+        ([0, 16, 32, 48], 1),
+        ([0, 17, 34, 51], 4),
+        ([7], 1),
+    ],
+)
+def test_tag_bank_is_the_folded_line_number(lines, turns):
+    """Each bank looks up one line per cycle (measured on RTX 5090: bits 0, 2, 4 ... and 1, 3, 5 ... of the number)."""
+    lanes = [GLOBAL_BASE + 128 * lines[i % len(lines)] for i in range(32)]
+
+    def hit(banks):
+        return run([load(lanes), wait(), load(lanes), wait(), exit_()], f"l1d.tags_per_cycle={banks}").gaps()[2]
+
+    assert hit(4) - hit(32) == turns - 1, "with 32 banks none of these lines collide"

@@ -4,7 +4,7 @@ import pytest
 
 from sim.state import LogKind
 from sim.stats import Counter
-from tests.probe.harness import exit_, op, run
+from tests.probe.harness import GLOBAL_BASE, exit_, op, run
 
 
 def passes(access, bytes_=4096):
@@ -77,6 +77,63 @@ def test_sharing_is_judged_among_active_lanes():
     assert passes(load([0, 16, 32, 48, 64], ".128", mask=0x20F))[0] == 2, "no lane shares with a neighbour"
 
 
+PAIRS = [8 * (i // 2) for i in range(32)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lanes", "count"),
+    [
+        (".64", [0] * 32, 1),
+        (".64", PAIRS, 1),
+        (".64", [8 * (i // 4) for i in range(32)], 1),
+        (".64", [8 * (i // 4 * 2 + i % 2) for i in range(32)], 1),  # lanes 2 apart
+        (".64", [8 * (i // 8 * 4 + i % 4) for i in range(32)], 2),  # lanes 4 apart
+        (".64", [8 * (i & 15) for i in range(32)], 2),
+        (".64", [256 * (i // 16) + 8 * (i // 2 % 8) for i in range(32)], 2),  # the halves meet in their banks
+        (".128", [0] * 32, 2),
+        (".128", [2 * a for a in PAIRS], 2),
+        (".128", [16 * (i // 8) for i in range(32)], 2),
+        (".128", [16 * (i // 8 * 4 + i % 4) for i in range(32)], 4),
+        (".128", [16 * i for i in range(32)], 4),
+    ],
+)
+def test_wide_loads_merge_lane_groups_that_share_in_pairs(suffix, lanes, count):
+    """Measured with ncu on RTX 5090 and H800: broadcasts, pairs, quads and octets halve the passes, others do not."""
+    assert passes(load(lanes, suffix), 8192)[0] == count
+
+
+@pytest.mark.parametrize(("suffix", "lanes", "count"), [(".64", [0] * 32, 2), (".128", [0] * 32, 4), (".64", PAIRS, 2)])
+def test_wide_stores_never_merge_lane_groups(suffix, lanes, count):
+    store = op(f"STS{suffix}", [], [2, 4], stall=2, read=0, at=lanes)
+    probe = run([store, exit_(wait=[0])], shared_bytes=4096)
+    assert probe.count(Counter.SHARED_WAVEFRONTS) == count
+
+
+@pytest.mark.parametrize(
+    ("suffix", "source", "target", "busy"),
+    [
+        ("", (GLOBAL_BASE, 4), (0, 4), 1),
+        ("", (GLOBAL_BASE, 0), (0, 4), 32),  # lanes on one word do not merge
+        ("", (GLOBAL_BASE, 4), (0, 16), 4),
+        (".64", (GLOBAL_BASE, 8), (0, 8), 2),
+        (".64", (GLOBAL_BASE, 8), (0, 16), 4),
+        (".128", (GLOBAL_BASE, 16), (0, 16), 4),
+        (".128", (GLOBAL_BASE, 0), (0, 16), 32),
+    ],
+)
+def test_copy_to_shared_memory_takes_the_data_path_of_both_sides(suffix, source, target, busy):
+    """Wavefronts of LDGSTS on RTX 5090 (ncu): lane groups as LDS, no merging, the slower side counts."""
+    copy = op(f"LDGSTS.E{suffix}", [], [6, 2], stall=2, write=0, at=(source, target))
+    warm = [op("LDG.E.128", [8], [2], stall=2, write=1, at=(GLOBAL_BASE, 16)), op("NOP", wait=[1])]
+
+    def done(at):
+        step = op("LDGSTS.E.128", [], [6, 2], stall=2, write=0, at=at)
+        return run([*warm, step, exit_(wait=[0])], shared_bytes=8192).gaps()[2]
+
+    gap = run([*warm, copy, exit_(wait=[0])], shared_bytes=8192).gaps()[2]
+    assert gap - done(((GLOBAL_BASE, 16), (0, 16))) == busy - int(suffix[1:] or 32) // 32
+
+
 def test_conflict_inside_a_phase_of_a_wide_load():
     """128-bit: lanes 0-7 form a phase; a stride of 32 bytes makes lanes i and i + 4 meet in their banks."""
     assert passes(load((0, 32), ".128"))[:2] == (8, 4)
@@ -127,6 +184,14 @@ def test_matrix_load_takes_one_pass_per_matrix(matrices, suffix):
 def test_matrix_rows_in_one_bank_conflict():
     ldsm = op("LDSM.16.M88.4", [8], [2], stall=2, write=0, at=[128 * i for i in range(32)])
     assert passes(ldsm, 8192)[:2] == (32, 28)
+
+
+@pytest.mark.parametrize(("matrices", "suffix"), [(1, ""), (2, ".2"), (4, ".4")])
+def test_each_further_matrix_adds_its_write_back_time(matrices, suffix):
+    """128 bytes per matrix over a path of 64 bytes per cycle; ldmatrix x1, x2, x4 takes 23, 25, 29 cycles on A100."""
+    ldsm = op(f"LDSM.16.M88{suffix}", [8], [2], stall=2, write=0, at=[16 * i for i in range(32)])
+    probe = run([ldsm, exit_(wait=[0])], shared_bytes=512)
+    assert probe.gaps()[0] == probe.machine.config.memory_unit.matrix_load[1] + 2 * (matrices - 1)
 
 
 def test_shared_instructions_are_counted():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import matplotlib
+from matplotlib.figure import Figure
 
 # Issue in blue; waiting for units warm, for memory green to violet, idle grey. Distinct in greyscale by neighbour.
 STALL_COLOURS = {
@@ -24,6 +25,11 @@ STALL_COLOURS = {
     "drain": "#bababa",
     "no_warp": "#e8e8e8",
 }
+
+# Groups of points, in order; ten hues that stay apart for colour-blind readers as far as ten can.
+GROUP_COLOURS = (
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#a6761d", "#44bb99", "#bbbbbb", "#000000",
+)  # fmt: skip
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -45,6 +51,13 @@ def figure_style() -> Iterator[None]:
     """Apply the look to figures made inside."""
     with matplotlib.rc_context(_SETTINGS):
         yield
+
+
+def write_figure(figure: Figure, file: IO[bytes], kind: str) -> None:
+    """Write a figure as "png", "svg" or "pdf". The same figure gives the same bytes: no date, no random name."""
+    metadata: dict[str, None] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    with figure_style():  # the names inside an SVG file are made now
+        figure.savefig(file, format=kind, metadata=metadata)
 
 
 def text_colour(background: str) -> str:

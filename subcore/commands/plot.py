@@ -95,17 +95,20 @@ def check_output(output: Path, force: bool) -> None:
 
 
 def save(figure: Figure, data: pandas.DataFrame, output: Path, force: bool) -> None:
-    """Write a figure and, beside it, its data as CSV; print both names. The same data give the same bytes."""
+    """Write a figure and, beside it, its data as CSV; print both names."""
+    write(figure, data, output, force)
+    click.echo(f"{output}\n{output.with_suffix('.csv')}")
+
+
+def write(figure: Figure, data: pandas.DataFrame, output: Path, force: bool) -> None:
+    """Write a figure and, beside it, its data as CSV. The same data give the same bytes."""
+    from plots.style import write_figure
     from traces.store import replace_file
 
-    kind = output.suffix[1:].lower()
-    # no date or software version in the file
-    metadata: dict[str, None] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     with replace_file(output, force) as file:
-        figure.savefig(file, format=kind, metadata=metadata)
+        write_figure(figure, file, output.suffix[1:].lower())
     with replace_file(output.with_suffix(".csv"), force) as file:
         file.write(data.to_csv(index=False, lineterminator="\n").encode())
-    click.echo(f"{output}\n{output.with_suffix('.csv')}")
 
 
 def read_stalls(runs: tuple[Path, ...]) -> pandas.DataFrame:

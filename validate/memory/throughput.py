@@ -1,0 +1,181 @@
+"""Rates: cycles per warp load by lane pattern, bandwidth of L1, L2 and DRAM.
+
+The experiments are those of RRZE-HPC/gpu-benches (gpu-strides, gpu-cache, gpu-l2-cache, gpu-stream) with fewer turns:
+the rate is taken between two points of a run, or as the difference of two runs, after the caches are warm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+
+from configs.schema import Config
+from traces.emulator.launch import Value
+from validate.memory.chase import curve_error
+from validate.memory.launches import block_interval, cycles, emulate, with_sms
+from validate.memory.suite import Benchmark, Board, Cell, Point
+
+SATURATION_LIMIT, CURVE_LIMIT = 0.05, 0.15
+CELL_LIMIT, CELL_SHARE = 0.10, 0.90
+STRIDE_TURNS = (4, 12)
+STRIDE_THREADS = 1024
+LOADS_PER_TURN = 8
+BLOCK_PITCH = 4096 + 2
+CACHE_THREADS = 256
+CACHE_BYTES = 256 << 10  # read per SM between the two runs
+L2_THREADS = 1024
+STREAM_L2_BYTES = 8 << 20  # at least: what is in flight on the largest board, three arrays, fits
+STREAM_BYTES = 6 << 20  # counted
+STREAM_KERNELS = {"init": 1, "read": 1, "scale": 2, "triad": 3, "stencil3": 2, "stencil5": 2}  # arrays
+
+
+def _curve(benchmark: Benchmark, board: Board, simulated: Callable[[dict[str, str]], float]) -> list[Point]:
+    return [Point(row["series"], float(row["x"]), float(row["value"]), simulated(row)) for row in benchmark.rows(board)]
+
+
+def run_strides(benchmark: Benchmark, board: Board, config: Config) -> tuple[list[Point], list[Cell]]:
+    """Cycles per warp load by stride and by width of the block; one SM."""
+    alone = with_sms(config, config.gpu.sms_per_tpc)
+
+    def simulated(row: dict[str, str]) -> float:
+        kind, pattern = row["series"].split()
+        return stride_cycles(kind, pattern, int(float(row["x"])), alone)
+
+    points = _curve(benchmark, board, simulated)
+    within = sum(abs(p.simulated / p.measured - 1) <= CELL_LIMIT for p in points) / len(points)
+    name, source = f"within {100 * CELL_LIMIT:g} % of {len(points)} cells", board.source
+    cells = [Cell(benchmark.name, name, board.gpu, 100, 100 * within, "%", 100 * CELL_SHARE, "at least", source)]
+    return points, cells
+
+
+def stride_cycles(kind: str, pattern: str, x: int, config: Config) -> float:
+    """Cycles per warp load of 32 warps of one SM. kind: float, double; pattern: stride (x apart), block (x wide)."""
+    dtype = {"float": np.float32, "double": np.float64}[kind]
+    data = np.zeros(33 * BLOCK_PITCH + 64, dtype) if pattern == "block" else np.zeros(64 * max(1, x) + 64, dtype)
+    out = np.zeros(STRIDE_THREADS, dtype)
+
+    def whole(turns: int) -> int:
+        given = [np.int32(x), np.int32(BLOCK_PITCH)] if pattern == "block" else [np.int32(x)]
+        arguments: list[Value] = [data, out, np.int32(0), *given, np.int32(turns)]
+        options = (f"-DELEMENT={kind}",)
+        return cycles(emulate("strides", pattern, config, 1, STRIDE_THREADS, arguments, options=options), config)
+
+    loads = (STRIDE_TURNS[1] - STRIDE_TURNS[0]) * LOADS_PER_TURN * STRIDE_THREADS // 32
+    return (whole(STRIDE_TURNS[1]) - whole(STRIDE_TURNS[0])) / loads
+
+
+def _gigabytes_per_second(bytes_per_cycle: float, config: Config) -> float:
+    return bytes_per_cycle * config.gpu.core_clock_mhz / 1000
+
+
+def _bandwidth_cells(benchmark: Benchmark, board: Board, points: Sequence[Point]) -> list[Cell]:
+    """Plateaus (ranges of x, GB/s) and the mean error over x."""
+    cells = []
+    for name, (low, high) in board.parameters["plateaus"].items():
+        inside = [p for p in points if low <= p.x <= high]
+        measured, found = median(p.measured for p in inside), median(p.simulated for p in inside)
+        cells.append(
+            Cell(benchmark.name, name, board.gpu, measured, found, "GB/s", SATURATION_LIMIT, "relative", board.source)
+        )
+    error = curve_error(points)
+    name = "curve, mean absolute error"
+    cells.append(Cell(benchmark.name, name, board.gpu, 0, error, "%", 100 * CURVE_LIMIT, "at most", board.source))
+    return cells
+
+
+def run_cache(benchmark: Benchmark, board: Board, config: Config) -> tuple[list[Point], list[Cell]]:
+    """Chip bandwidth of one block per SM that reads the same x kB over and over."""
+    points = _curve(benchmark, board, lambda row: cache_bandwidth(round(float(row["x"]) * 1024), config))
+    return points, _bandwidth_cells(benchmark, board, points)
+
+
+def cache_bandwidth(size_bytes: int, config: Config) -> float:
+    """GB/s of the chip for a set of `size_bytes`, read by every SM; one TPC stands for all where the L1 holds it."""
+    sms = config.gpu.sms
+    if size_bytes <= config.l1d.total_bytes:
+        config = with_sms(config, config.gpu.sms_per_tpc)
+    loads = max(1, round(size_bytes / (4 * CACHE_THREADS)))
+    size = 4 * CACHE_THREADS * loads
+    more = max(1, round(CACHE_BYTES / size))
+    if loads <= 32:
+        more = -(-more // (32 // loads)) * (32 // loads)  # whole turns of the unrolled loop
+
+    def whole(turns: int) -> int:
+        arguments: list[Value] = [np.zeros(size // 4, np.float32), np.zeros(256, np.float32), np.int32(0)]
+        trace = emulate(
+            "cache", "cache", config, config.gpu.sms, CACHE_THREADS, [*arguments, np.int32(turns)],
+            options=(f"-DLOADS={loads}",),
+        )  # fmt: skip
+        return cycles(trace, config)
+
+    return _gigabytes_per_second(size * more * sms / (whole(2 * more) - whole(more)), config)
+
+
+def run_l2(benchmark: Benchmark, board: Board, config: Config) -> tuple[list[Point], list[Cell]]:
+    """Chip bandwidth of blocks that read chunks of a set of x kB in turn."""
+    points = _curve(benchmark, board, lambda row: l2_bandwidth(round(float(row["x"]) * 1024), config))
+    return points, _bandwidth_cells(benchmark, board, points)
+
+
+def l2_bandwidth(size_bytes: int, config: Config, loads: int = 16) -> float:
+    """GB/s of the chip for a set of `size_bytes`. The first passes, from DRAM, do not count."""
+    chunk = 8 * L2_THREADS * loads
+    chunks = max(1, round(size_bytes / chunk))
+    resident = config.gpu.sms * (config.sm.max_threads // L2_THREADS)
+    # Blocks that start together end together: count from the middle of one such crowd to the middle of the next.
+    warm, counted = max(chunks, resident) + resident // 2, 2 * resident
+    blocks = warm + counted + resident
+    arguments: list[Value] = [np.zeros(chunks * chunk // 8), np.zeros(L2_THREADS), np.int32(chunks)]
+    trace = emulate("l2", "l2", config, blocks, L2_THREADS, arguments, options=(f"-DLOADS={loads}",))
+    return _gigabytes_per_second(chunk / block_interval(trace, config, warm, warm + counted), config)
+
+
+def run_stream(benchmark: Benchmark, board: Board, config: Config) -> tuple[list[Point], list[Cell]]:
+    """DRAM bandwidth against threads in flight, one curve per kernel."""
+
+    def simulated(row: dict[str, str]) -> float:
+        return stream_bandwidth(row["series"], int(row["block"]), int(row["blocks_per_sm"]), config)
+
+    points = _curve(benchmark, board, simulated)
+    cells = []
+    for name in dict.fromkeys(p.series for p in points):
+        curve = sorted((p for p in points if p.series == name), key=lambda p: p.x)
+        last, worst = curve[-1], max(curve[:-1], key=lambda p: abs(p.simulated / p.measured - 1))
+        for title, point, limit in (("saturation", last, SATURATION_LIMIT), ("along the curve", worst, CURVE_LIMIT)):
+            cell = f"{name}, {title}, {point.x:,.0f} threads"
+            cells.append(
+                Cell(benchmark.name, cell, board.gpu, point.measured, point.simulated, "GB/s", limit, "relative",
+                     board.source)
+            )  # fmt: skip
+    return points, cells
+
+
+def stream_bandwidth(name: str, block: int, blocks_per_sm: int, config: Config) -> float:
+    """GB/s that a stream kernel moves with so many threads per block and blocks per SM.
+
+    Runs on a smaller L2, so that it writes back at a steady rate soon; streams do not reuse what it holds.
+    """
+    while config.l2.bytes >= 2 * STREAM_L2_BYTES:
+        config = replace(config, l2=replace(config.l2, bytes=config.l2.bytes // 2))
+    resident = config.gpu.sms * blocks_per_sm
+    per_block = 8 * block * STREAM_KERNELS[name]
+    # Few threads cannot saturate the DRAM: then a few generations of blocks are enough.
+    busy = min(1.0, 4 * block * blocks_per_sm / config.sm.max_threads)
+    warm = 2 * resident + round(busy * config.l2.bytes / per_block)
+    counted = 3 * resident + round(busy * STREAM_BYTES / per_block)
+    blocks = warm + counted + resident
+    n = blocks * block
+    reserved = config.sm.shared_reserved_bytes_per_block
+    unit = config.sm.shared_allocation_unit_bytes
+    shared = min(
+        config.sm.max_shared_bytes // blocks_per_sm // unit * unit - reserved, config.sm.max_shared_bytes_per_block
+    )
+    # The host writes `other` last: what its copies leave in the L2 is nothing that the kernel reads.
+    other = np.zeros(2 * config.l2.bytes // 8)
+    arguments: list[Value] = [np.zeros(n), np.ones(n), np.ones(n), other, np.int32(n)]
+    trace = emulate("stream", name, config, blocks, block, arguments, shared_bytes=shared)
+    interval = block_interval(trace, config, warm, warm + counted)
+    return _gigabytes_per_second(per_block / interval, config)

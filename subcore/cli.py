@@ -31,7 +31,7 @@ class InternalFailure(Failure):
 class Commands(click.Group):
     """Root group: imports a command when it is named, and turns what users can mend into one message."""
 
-    modules = ("simulate", "sweep", "compare", "profile", "trace", "config", "validate", "plot")
+    modules = ("simulate", "sweep", "compare", "profile", "trace", "config", "validate", "report", "plot")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.modules)

@@ -40,7 +40,7 @@ SMALL = (
 )
 GLOBAL_BASE = 0x7F00_0000_0000
 MAX_CYCLES = 1_000_000
-LOG_ENTRIES = 1 << 15
+LOG_ENTRIES = 1 << 17
 SHARED_BYTES = 4096
 _FULL = 0xFFFFFFFF
 _STAGES = {"issue": LogKind.ISSUE, "control": LogKind.CONTROL, "queue": LogKind.ENQUEUE, "write_back": LogKind.DONE}
@@ -310,6 +310,18 @@ def _interval(run: Run) -> Values:
     return {} if distance is None else {"": round(distance / (last - first), 6)}
 
 
+def _shared_interval(run: Run) -> Values:
+    """Issue cycles per instruction of all warps on the sub-core of `warp`, `first` and `last` included."""
+    first, last = run.label("first"), run.label("last")
+    warps = range(run.case.warp % 4, run.case.warps, 4)
+    begin, end = (
+        [cycle for w in warps if (cycle := run.at(LogKind.ISSUE, index, w)) is not None] for index in (first, last)
+    )
+    if len(end) < len(warps):
+        return {}
+    return {"": round((max(end) - min(begin)) / (len(warps) * (last - first + 1) - 1), 6)}
+
+
 def _issues(run: Run) -> Values:
     """Issue cycles of the instructions from `first` up to `last` in every active warp; the first is at `origin`."""
     warps = run.case.active or tuple(range(run.case.warps))
@@ -365,7 +377,8 @@ def _timeline(run: Run) -> Values:
                 values[f"{stage} {name}"] = float(cycle - start + _SHIFT.get(stage, 0))
     log = run.log
     for cycle in case.cycles:
-        counters = list(run.states[start + cycle])
+        # the machine leaps over cycles in which nothing changes
+        counters = list(run.states[max(known for known in run.states if known <= start + cycle)])
         # what control raised in this cycle is not yet visible in it
         for entry in log[(log["kind"] == LogKind.CONTROL) & (log["cycle"] == start + cycle)]:
             for name in ("write_counter", "read_counter"):
@@ -382,8 +395,8 @@ def _counters(run: Run) -> Values:
 
 
 MEASURES = {
-    "issue": _issue, "clock": _clock, "interval": _interval, "issues": _issues, "stretches": _stretches,
-    "timeline": _timeline, "counters": _counters,
+    "issue": _issue, "clock": _clock, "interval": _interval, "shared_interval": _shared_interval,
+    "issues": _issues, "stretches": _stretches, "timeline": _timeline, "counters": _counters,
 }  # fmt: skip
 
 

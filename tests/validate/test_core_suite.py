@@ -44,7 +44,7 @@ def test_suite_holds_whole_tables(cells):
 
 def test_only_figures_that_are_stated_loosely_have_a_tolerance():
     loose = {(c.name, c.cell) for c in load_suite() if c.tolerance}
-    assert loose == {("figure_4", "4b, stall 4"), ("yield", "stall 12 without yield")}
+    assert loose == {("figure_4", "4b, stall 4"), ("yield", "stall 12 without yield"), ("pipe_mix", "")}
 
 
 @pytest.mark.parametrize(

@@ -63,3 +63,28 @@ def test_configuration_file_runs_the_cases_of_its_architecture(tmp_path):
 def test_unknown_name_is_one_clear_error(arguments, message):
     error, _ = run(*arguments)
     assert message in str(error) and "internal error" not in str(error)
+
+
+def test_tensor_suite_prints_its_table_and_what_is_left_out():
+    done = CliRunner().invoke(cli, ["validate", "tensor", "--case", "h800_rate"], standalone_mode=False)
+    assert done.exception is None and done.return_value in (0, None)
+    assert "2 figures, 1 differ, 1 of them listed in DEVIATIONS.md, 0 not" in done.output
+    assert "left out: RTX 5090 D, *: export-limited card" in done.output
+
+
+def test_tensor_suite_fails_on_a_difference_that_is_not_listed():
+    arguments = ["validate", "tensor", "--case", "h800_rate", "--set", "tensor.operand_step_cycles=1", "--json"]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert done.return_value == 1
+    values = json.loads(done.output)
+    assert values["differences_unlisted"] == 1
+    assert values["rows"][0]["source"].startswith("Luo et al.") and values["rows"][0]["limit"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--case", "nothing"), "no case nothing in the tensor suite"), (("-c", "gtx_1"), "no row of the tensor suite")],
+)
+def test_unknown_name_in_the_tensor_suite_is_one_clear_error(arguments, message):
+    done = CliRunner().invoke(cli, ["validate", "tensor", *arguments], standalone_mode=False)
+    assert message in str(done.exception)

@@ -1,0 +1,1 @@
+"""Times measured on real cards, the suites that say which kernel each belongs to, and the runs beside them."""

@@ -1,0 +1,200 @@
+"""Measured values and suites: which kernel, launch, GPU and comparison each measured value belongs to."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from isa.errors import SubcoreError
+from traces.kernels.expressions import evaluate
+
+MEASUREMENTS = Path(__file__).parent
+SUITES = MEASUREMENTS.parent / "suites" / "hardware"
+COMPARISONS = ("duration", "cycles")
+ROLES = ("validation", "calibration")
+_SUITE = {"gpu", "measurements", "benchmark", "excluded", "profile"}
+_BENCHMARK = {"name", "role", "measured", "launches", "compare", "work", "tier_percent", "profile", "default", "quick"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One measured value: `duration_ns` of all launches, or `cycles` of the profiler (0 where not taken)."""
+
+    benchmark: str
+    profiler: str
+    parameters: Mapping[str, int]
+    clock_mhz: float
+    duration_ns: float
+    cycles: float
+
+    @property
+    def label(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.parameters.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelLaunch:
+    """A launch file of `traces.kernels` and its sizes as expressions of the measurement's parameters."""
+
+    kernel: str
+    parameters: Mapping[str, str]
+
+    def sizes(self, point: Measurement) -> dict[str, int]:
+        where = f"suite launch of {self.kernel}"
+        return {name: evaluate(text, point.parameters, f"{where}: {name}") for name, text in self.parameters.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Points that share kernels, comparison and tolerance."""
+
+    suite: str
+    name: str
+    gpu: str
+    card: str
+    launches: tuple[KernelLaunch, ...]
+    points: tuple[Measurement, ...]
+    compare: str  # duration (ns, all launches, at the core clock) or cycles (of the profiler)
+    work: str  # expression: what the time grows with
+    tier_percent: float  # largest mean absolute error that passes
+    role: str = "validation"  # calibration: knobs were fitted to these points
+    overlays: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    default: Mapping[str, Sequence[int]] | None = None  # parameters of a normal run; None = all points
+    quick: Mapping[str, Sequence[int]] | None = None
+
+    def measured(self, point: Measurement) -> float:
+        return point.duration_ns if self.compare == "duration" else point.cycles
+
+    def work_of(self, point: Measurement) -> int:
+        return evaluate(self.work, point.parameters, f"{self.suite}.{self.name}: work")
+
+    def select(self, extent: str) -> tuple[Measurement, ...]:
+        """Points of an extent: "quick", "default" or "all"."""
+        chosen = {"quick": self.quick or self.default, "default": self.default, "all": None}[extent]
+        return tuple(
+            point
+            for point in self.points
+            if chosen is None or all(point.parameters[name] in values for name, values in chosen.items())
+        )
+
+
+def list_suites() -> tuple[str, ...]:
+    """Names of the hardware suites, sorted."""
+    return tuple(sorted(path.stem for path in SUITES.glob("*.toml")))
+
+
+@cache
+def read_measurements(name: str) -> tuple[Measurement, ...]:
+    """Rows of `<name>.csv`. SubcoreError names file and line of a row that cannot be read."""
+    path = MEASUREMENTS / f"{name}.csv"
+    found = []
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                parameters = {k: int(v) for k, v in (pair.split("=") for pair in row["parameters"].split(";"))}
+                found.append(
+                    Measurement(
+                        benchmark=row["benchmark"],
+                        profiler=row["profiler"],
+                        parameters=parameters,
+                        clock_mhz=float(row["clock_mhz"]),
+                        duration_ns=float(row["duration_ns"] or 0),
+                        cycles=float(row["cycles"] or 0),
+                    )
+                )
+    except OSError as error:
+        raise SubcoreError(f"{path}: cannot read: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SubcoreError(f"{path}, line {len(found) + 2}: not a measurement: {error}") from None
+    return tuple(found)
+
+
+@cache
+def read_card(name: str) -> dict[str, Any]:
+    """What `<name>.toml` says about card, software, profilers and source."""
+    return _read_toml(MEASUREMENTS / f"{name}.toml")
+
+
+def load_suite(name: str, path: Path | None = None) -> list[Benchmark]:
+    """Benchmarks of a suite in file order. SubcoreError names the suite, the benchmark and what is wrong with it."""
+    path = path or SUITES / f"{name}.toml"
+    if not path.is_file():
+        raise SubcoreError(f"no hardware suite {name!r}; there are {', '.join(list_suites())}")
+    document = _read_toml(path)
+    _known(document, _SUITE, path.name)
+    measurements = read_measurements(document["measurements"])
+    card = read_card(document["measurements"])["card"]
+    profiles = document.get("profile", {})
+    benchmarks = []
+    for entry in document.get("benchmark", []):
+        where = f"{path.name}: benchmark {entry.get('name', '?')}"
+        _known(entry, _BENCHMARK, where)
+        if missing := {"name", "measured", "launches", "compare", "work", "tier_percent"} - set(entry):
+            raise SubcoreError(f"{where}: {', '.join(sorted(missing))} missing")
+        if entry["compare"] not in COMPARISONS or entry.get("role", ROLES[0]) not in ROLES:
+            raise SubcoreError(f"{where}: compare is one of {COMPARISONS}, role one of {ROLES}")
+        if (profile := entry.get("profile")) is not None and profile not in profiles:
+            raise SubcoreError(f"{where}: no profile {profile!r} in the suite")
+        chosen = entry["measured"]
+        points = tuple(
+            m
+            for m in measurements
+            if (m.benchmark, m.profiler) == (chosen["benchmark"], chosen["profiler"])
+            and list(m.parameters) == chosen["keys"]
+            and all(m.parameters.get(key) in values for key, values in chosen.get("only", {}).items())
+        )
+        if not points:
+            raise SubcoreError(f"{where}: no measurement of {chosen}")
+        for extent in ("default", "quick"):
+            if unknown := set(entry.get(extent, {})) - set(chosen["keys"]):
+                raise SubcoreError(f"{where}: {extent}: no parameter {', '.join(sorted(unknown))}")
+        changed = profiles.get(profile, {}) if profile else {}
+        benchmarks.append(
+            Benchmark(
+                suite=path.stem,
+                name=entry["name"],
+                gpu=document["gpu"],
+                card=card,
+                launches=tuple(KernelLaunch(**launch) for launch in entry["launches"]),
+                points=points,
+                compare=entry["compare"],
+                work=entry["work"],
+                tier_percent=float(entry["tier_percent"]),
+                role=entry.get("role", ROLES[0]),
+                overlays=tuple(changed.get("overlays", ())),
+                settings=tuple(changed.get("settings", ())),
+                default=entry.get("default"),
+                quick=entry.get("quick"),
+            )
+        )
+    return benchmarks
+
+
+def card_of(suite: str) -> dict[str, Any]:
+    """What is known of the measurements of a suite; see `read_card`."""
+    return read_card(_read_toml(SUITES / f"{suite}.toml")["measurements"])
+
+
+def excluded(name: str) -> dict[str, str]:
+    """Measured benchmarks that a suite leaves out: name -> reason."""
+    return {row["benchmark"]: row["reason"] for row in _read_toml(SUITES / f"{name}.toml").get("excluded", [])}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SubcoreError(f"{path}: cannot read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SubcoreError(f"{path}: not TOML: {error}") from None
+
+
+def _known(table: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    if unknown := sorted(set(table) - allowed):
+        raise SubcoreError(f"{where}: unknown key {unknown[0]!r}; allowed are {', '.join(sorted(allowed))}")

@@ -11,7 +11,7 @@ _push, _pop, _find = standalone(push_event), standalone(pop_event), standalone(f
 
 def drain(entries):
     """(cycle, name) of everything entered as (now, at, name), in the order in which it comes out."""
-    sm = new_sms(1, 1)[0]
+    sm = new_sms(1, 1, 1)[0]
     waiting = sorted(entries, key=lambda entry: entry[0])
     came: list[tuple[int, int]] = []
     now = 0

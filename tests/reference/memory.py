@@ -9,7 +9,7 @@ from tests.reference.parts import SUBCORES, InFlight
 
 if TYPE_CHECKING:
     from tests.reference.model import Core
-    from tests.reference.subcore import Subcore
+    from tests.reference.sub_core import Subcore
 
 
 class MemoryUnit:

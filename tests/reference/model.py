@@ -20,7 +20,7 @@ from isa.program import Program
 from tests.reference.decode import decode
 from tests.reference.memory import MemoryUnit
 from tests.reference.parts import SUBCORES, Block, InFlight, VariableUnit, Warp, load_warps
-from tests.reference.subcore import SLOTS, Subcore
+from tests.reference.sub_core import SLOTS, Subcore
 from traces.stream import Trace
 
 READ_AFTER_START = 3  # a variable-latency unit has read its operands

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from isa.errors import SubcoreError
 
@@ -27,6 +27,8 @@ class Cell(Protocol):
     def measured(self) -> float: ...
     @property
     def simulated(self) -> float | None: ...
+    @property
+    def agrees(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,37 @@ class Deviation:
         if found != (self.measured, self.simulated):
             return f"{self.case} {self.cell}: measured {found[0]}, simulated {found[1]}, unlike its row"
         return ""
+
+
+C = TypeVar("C", bound=Cell)
+
+
+@dataclass(frozen=True)
+class Findings(Generic[C]):
+    """Every cell of a suite with the row of DEVIATIONS.md that covers it, if any."""
+
+    rows: tuple[tuple[C, Deviation | None], ...]
+
+    @property
+    def differing(self) -> list[tuple[C, Deviation | None]]:
+        return [(cell, row) for cell, row in self.rows if not cell.agrees]
+
+    @property
+    def unlisted(self) -> list[C]:
+        """Cells that differ and that no row covers: a suite with one has failed."""
+        return [cell for cell, row in self.differing if row is None]
+
+    @property
+    def reasons(self) -> list[str]:
+        """One line for each row that a differing cell needs."""
+        rows = (row for _, row in self.differing if row is not None)
+        return list(dict.fromkeys(f"{row.case}, {row.cell}: {row.reason}" for row in rows))
+
+
+def compare(suite: str, cells: Iterable[C]) -> Findings[C]:
+    """Cells beside the known gaps of their suite."""
+    known = read_deviations(suite)
+    return Findings(tuple((cell, next((row for row in known if row.covers(cell)), None)) for cell in cells))
 
 
 def _joined(values: Sequence[float | None]) -> str:

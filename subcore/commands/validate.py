@@ -9,12 +9,13 @@ import click
 
 from isa.errors import SubcoreError
 from subcore import options
-from subcore.commands import validate_hardware, validate_ncu
+from subcore.commands import findings, validate_hardware, validate_ncu
 from subcore.commands.validate_memory import memory
 from subcore.text import table
 
 if TYPE_CHECKING:
     from validate.core import Case, Cell
+    from validate.deviations import Deviation
     from validate.tensor import Outcome, Row
 
 
@@ -50,40 +51,17 @@ def core(
     Exit code 1 if any cell differs that is not a row of validate/DEVIATIONS.md.
     """
     from validate.core import run_case
-    from validate.deviations import read_deviations
+    from validate.deviations import compare
 
-    known = read_deviations("core")
     began = time.perf_counter()
-    _compile()
-    cells = [cell for case in _choose(gpu, names) for cell in run_case(case, overlays, settings)]
-    rows = [(cell, next((row for row in known if row.covers(cell)), None)) for cell in cells]
-    differing = [(cell, row) for cell, row in rows if not cell.agrees]
-    failed = sum(row is None for _, row in differing)
-    if as_json:
-        options.echo_json(
-            {
-                "suite": "core",
-                "cells": [_values(cell, row) for cell, row in rows],
-                "differences": len(differing),
-                "differences_unlisted": failed,
-            }
-        )
-    else:
-        click.echo(
-            table(
-                [_row(cell, row) for cell, row in rows],
-                ("case", "cell", "gpu", "measured", "simulated", "difference", ""),
-                "<<<>>><",
-            )
-        )
-        click.echo(
-            f"\n{len(cells):,} cells, {len(differing)} differ, {len(differing) - failed} of them listed in "
-            f"DEVIATIONS.md, {failed} not; {time.perf_counter() - began:.1f} s"
-        )
-        for reason in dict.fromkeys(f"{row.case}, {row.cell}: {row.reason}" for _, row in differing if row is not None):
-            click.echo(reason)
-    if failed:
-        context.exit(1)
+    cases = _choose(gpu, names)
+    findings.compile_simulator()
+    cells = [cell for case in cases for cell in run_case(case, overlays, settings)]
+    findings.show(
+        context, "core", compare("core", cells), began,
+        header=("case", "cell", "gpu", "measured", "simulated", "difference", ""), right="<<<>>><", row=_row,
+        values=_values, as_json=as_json,
+    )  # fmt: skip
 
 
 @command.command()
@@ -101,7 +79,7 @@ def ablations(context: click.Context, names: tuple[str, ...], as_json: bool) -> 
     known = list(dict.fromkeys(item.workload.name for item in suite))
     if unknown := sorted(set(names) - set(known)):
         raise SubcoreError(f"no workload {', '.join(unknown)} in the ablation suite; there are {', '.join(known)}")
-    _compile()
+    findings.compile_simulator()
     items = list(measure([item for item in suite if not names or item.workload.name in names]))
     failed = sum(not item.agrees for item in items)
     if as_json:
@@ -166,43 +144,21 @@ def tensor(
 
     Exit code 1 if any figure differs by more that is not a row of validate/DEVIATIONS.md.
     """
-    from validate.deviations import read_deviations
+    from validate.deviations import compare
     from validate.tensor import load_suite, run_row
 
     rows, left_out = load_suite()
-    known = read_deviations("tensor")
     began = time.perf_counter()
-    _compile()
-    outcomes = [run_row(row, overlays, settings) for row in _choose_rows(rows, gpu, names)]
-    found = [(item, next((row for row in known if row.covers(item)), None)) for item in outcomes]
-    differing = [(item, row) for item, row in found if not item.agrees]
-    failed = sum(row is None for _, row in differing)
-    if as_json:
-        options.echo_json(
-            {
-                "suite": "tensor",
-                "rows": [_tensor_values(item, row) for item, row in found],
-                "left_out": [
-                    {"table": item.table, "board": item.board, "metric": item.metric, "reason": item.reason}
-                    for item in left_out
-                ],
-                "differences": len(differing),
-                "differences_unlisted": failed,
-            }
-        )
-    else:
-        header = ("case", "published", "on", "measured", "simulated", "unit", "difference", "")
-        click.echo(table([_tensor_row(item, row) for item, row in found], header, "<<<>><><"))
-        click.echo(
-            f"\n{len(found)} figures, {len(differing)} differ, {len(differing) - failed} of them listed in "
-            f"DEVIATIONS.md, {failed} not; {time.perf_counter() - began:.1f} s"
-        )
-        for reason in dict.fromkeys(f"{row.case}, {row.cell}: {row.reason}" for _, row in differing if row is not None):
-            click.echo(reason)
-        for item in left_out:
-            click.echo(f"left out: {item.board}, {item.metric}: {item.reason}")
-    if failed:
-        context.exit(1)
+    chosen = _choose_rows(rows, gpu, names)
+    findings.compile_simulator()
+    outcomes = [run_row(row, overlays, settings) for row in chosen]
+    reasons = [{"table": i.table, "board": i.board, "metric": i.metric, "reason": i.reason} for i in left_out]
+    findings.show(
+        context, "tensor", compare("tensor", outcomes), began,
+        header=("case", "published", "on", "measured", "simulated", "unit", "difference", ""), right="<<<>><><",
+        row=_tensor_row, values=_tensor_values, as_json=as_json, noun="figures", extra={"left_out": reasons},
+        notes=[f"left out: {item.board}, {item.metric}: {item.reason}" for item in left_out],
+    )  # fmt: skip
 
 
 def _choose_rows(rows: list[Row], gpu: str | None, names: tuple[str, ...]) -> list[Row]:
@@ -215,7 +171,7 @@ def _choose_rows(rows: list[Row], gpu: str | None, names: tuple[str, ...]) -> li
     return [row for row in rows if (not names or row.case in names) and gpu in (None, row.gpu)]
 
 
-def _tensor_row(item: Outcome, row: Any) -> tuple[str, ...]:
+def _tensor_row(item: Outcome, row: Deviation | None) -> tuple[str, ...]:
     unit = "" if item.row.measure == "latency" else " %"
     difference = "-" if item.difference is None else f"{item.difference:+.1f}{unit}"
     mark = "" if item.agrees else "listed" if row else "DIFFERS"
@@ -223,7 +179,7 @@ def _tensor_row(item: Outcome, row: Any) -> tuple[str, ...]:
     return (item.case, item.cell, item.gpu, f"{item.measured:g}", simulated, item.row.unit, difference, mark)
 
 
-def _tensor_values(item: Outcome, row: Any) -> dict[str, Any]:
+def _tensor_values(item: Outcome) -> dict[str, Any]:
     return {
         "case": item.case,
         "table": item.row.table,
@@ -237,7 +193,6 @@ def _tensor_values(item: Outcome, row: Any) -> dict[str, Any]:
         "difference": item.difference,
         "limit": item.limit,
         "agrees": item.agrees,
-        "deviation": row.reason if row is not None and not item.agrees else None,
         "source": item.row.source,
     }
 
@@ -262,22 +217,14 @@ def _choose(gpu: str | None, names: tuple[str, ...]) -> list[Case]:
     return cases
 
 
-def _compile() -> None:
-    from isa.jit import is_cold
-    from sim.dispatch import run_gpu
-
-    if is_cold(run_gpu):
-        click.echo("compiling the simulator, once per version ...", err=True)
-
-
-def _row(cell: Cell, row: Any) -> tuple[str, ...]:
+def _row(cell: Cell, row: Deviation | None) -> tuple[str, ...]:
     difference = "-" if cell.difference is None else f"{cell.difference:+g}" if cell.difference else "0"
     mark = "" if cell.agrees and not cell.difference else "allowed" if cell.agrees else "listed" if row else "DIFFERS"
     simulated = "-" if cell.simulated is None else f"{cell.simulated:g}"
     return (cell.case, cell.cell, cell.gpu, f"{cell.measured:g}", simulated, difference, mark)
 
 
-def _values(cell: Cell, row: Any) -> dict[str, Any]:
+def _values(cell: Cell) -> dict[str, Any]:
     return {
         "case": cell.case,
         "cell": cell.cell,
@@ -287,6 +234,5 @@ def _values(cell: Cell, row: Any) -> dict[str, Any]:
         "difference": cell.difference,
         "tolerance": cell.tolerance,
         "agrees": cell.agrees,
-        "deviation": row.reason if row is not None and not cell.agrees else None,
         "source": cell.source,
     }

@@ -11,8 +11,8 @@ import click
 
 from isa.errors import SubcoreError
 from subcore import options
+from subcore.commands import findings
 from subcore.commands.plot import write
-from subcore.text import table
 
 if TYPE_CHECKING:
     from validate.deviations import Deviation
@@ -47,48 +47,26 @@ def memory(
     Each is a kernel of traces/kernels/memory, emulated and simulated. Exit code 1 if any cell is beyond its limit that
     is not a row of validate/DEVIATIONS.md.
     """
-    from isa.jit import is_cold
-    from sim.dispatch import run_gpu
     from subcore.api import compiler_missing
-    from traces.emulator.interpreter import run
-    from validate.deviations import read_deviations
+    from validate.deviations import compare
     from validate.memory.run import run_benchmark
 
     if compiler_missing():
         raise SubcoreError("the memory suite compiles its kernels: install the extra `sass` (nvrtc, nvdisasm)")
-    known = read_deviations("memory")
+    chosen = _benchmarks(gpus, names)
     began = time.perf_counter()
-    if is_cold(run_gpu) or is_cold(run):
-        click.echo("compiling the simulator and the emulator, once per version ...", err=True)
+    findings.compile_simulator()
     outcomes = []
-    for benchmark, board in _benchmarks(gpus, names):
+    for benchmark, board in chosen:
         click.echo(f"{benchmark.name} on {board.gpu} ...", err=True)
         outcomes.append(outcome := run_benchmark(benchmark, board, overlays, settings))
         if output is not None and outcome.points:
             _draw(outcome, output, kind, force)
-    rows = [(cell, next((r for r in known if r.covers(cell)), None)) for o in outcomes for cell in o.cells]
-    beyond = [(cell, row) for cell, row in rows if not cell.agrees]
-    failed = sum(row is None for _, row in beyond)
-    if as_json:
-        options.echo_json(
-            {
-                "suite": "memory",
-                "cells": [_values(cell, row) for cell, row in rows],
-                "beyond": len(beyond),
-                "beyond_unlisted": failed,
-            }
-        )
-    else:
-        header = ("benchmark", "cell", "gpu", "measured", "simulated", "unit", "error", "limit", "")
-        click.echo(table([_row(cell, row) for cell, row in rows], header, "<<<>><>><"))
-        click.echo(
-            f"\n{len(rows):,} cells, {len(beyond)} beyond their limit, {len(beyond) - failed} of them listed in "
-            f"DEVIATIONS.md, {failed} not; {time.perf_counter() - began:.0f} s"
-        )
-        for reason in dict.fromkeys(f"{row.case}, {row.cell}: {row.reason}" for _, row in beyond if row is not None):
-            click.echo(reason)
-    if failed:
-        context.exit(1)
+    findings.show(
+        context, "memory", compare("memory", [cell for outcome in outcomes for cell in outcome.cells]), began,
+        header=("benchmark", "cell", "gpu", "measured", "simulated", "unit", "error", "limit", ""), right="<<<>><>><",
+        row=_row, values=_values, as_json=as_json,
+    )  # fmt: skip
 
 
 def _benchmarks(gpus: tuple[str, ...], names: tuple[str, ...]) -> list[tuple[Benchmark, Board]]:
@@ -128,12 +106,11 @@ def _row(cell: Cell, row: Deviation | None) -> tuple[str, ...]:
     relative = cell.rule == "relative"
     error = f"{100 * cell.error:+.1f} %" if relative else "" if cell.rule.startswith("at") else f"{cell.error:+.3g}"
     limit = f"{100 * cell.limit:g} %" if relative else f"{cell.rule} {cell.limit:g}" if cell.rule[:2] == "at" else ""
-    mark = "" if cell.agrees else "listed" if row else "BEYOND"
+    mark = "" if cell.agrees else "listed" if row else "DIFFERS"
     return (
         cell.case, cell.cell, cell.gpu, f"{cell.measured:.4g}", f"{cell.simulated:.4g}", cell.unit, error, limit, mark
     )  # fmt: skip
 
 
-def _values(cell: Cell, row: Deviation | None) -> dict[str, Any]:
-    reason = row.reason if row is not None and not cell.agrees else None
-    return {**asdict(cell), "error": cell.error, "agrees": cell.agrees, "deviation": reason}
+def _values(cell: Cell) -> dict[str, Any]:
+    return {**asdict(cell), "error": cell.error, "agrees": cell.agrees}

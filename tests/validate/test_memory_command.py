@@ -26,7 +26,7 @@ def test_32_bit_bank_conflicts_are_exact():
     words = [c for c in values["cells"] if " 4 B, " in c["cell"]]
     assert len(words) == 18
     assert [c["simulated"] for c in words] == [c["measured"] for c in words]
-    assert values["beyond"] == sum(not c["agrees"] for c in values["cells"])
+    assert values["differences"] == sum(not c["agrees"] for c in values["cells"])
 
 
 def test_curve_is_drawn_with_its_data_and_twice_the_same(tmp_path):
@@ -45,7 +45,7 @@ def test_curve_is_drawn_with_its_data_and_twice_the_same(tmp_path):
 
 def test_cell_beyond_its_limit_exits_with_one():
     code, output = run("--only", "atomics", "-c", "rtx_2080_ti", "--set", "shared_memory.atomic_cycles_per_lane=20")
-    assert code == 1 and "BEYOND" in output
+    assert code == 1 and "DIFFERS" in output
 
 
 def test_unknown_benchmark_and_board_are_named():

@@ -78,7 +78,7 @@ def test_tensor_suite_fails_on_a_difference_that_is_not_listed():
     assert done.return_value == 1
     values = json.loads(done.output)
     assert values["differences_unlisted"] == 1
-    assert values["rows"][0]["source"].startswith("Luo et al.") and values["rows"][0]["limit"] == 3
+    assert values["cells"][0]["source"].startswith("Luo et al.") and values["cells"][0]["limit"] == 3
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
+from isa.files import replace_file
 from isa.toolchain import find_nvdisasm
 
 _FORMAT = 1  # of cached listings
@@ -41,21 +42,6 @@ def cache_folder() -> Path:
     if os.environ.get("SUBCORE_CACHE"):
         return Path(os.environ["SUBCORE_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "subcore"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is complete or absent, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def run_nvdisasm(cubin: bytes, *options: str) -> str:
@@ -135,6 +121,8 @@ def disassemble(cubin: bytes) -> dict[str, list[ListedInstruction]]:
         functions = json.loads(path.read_bytes())
     except (OSError, ValueError):
         functions = _disassemble(cubin)
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
-            write_atomically(path, json.dumps(functions, sort_keys=True).encode())
+        with contextlib.suppress(OSError, SubcoreError):  # a cache that cannot be written costs time only
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replace_file(path, force=True) as file:
+                file.write(json.dumps(functions, sort_keys=True).encode())
     return {name: [ListedInstruction(*row) for row in rows] for name, rows in functions.items()}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isa.errors import SubcoreError
+from isa.files import sync_folder
 
 if TYPE_CHECKING:
     from sim.result import RunResult
@@ -63,11 +64,11 @@ def write_run(
         if len(runs) != 1:
             index = [{"directory": n, "kernel": r.kernel} for n, (_, r) in zip(names, runs, strict=True)]
             _write(partial / MANIFEST, _json({"format": FORMAT, "version": VERSION, "runs": index}))
-        _sync(partial)
+        sync_folder(partial)
         if directory.exists():
             os.replace(directory, old)
         os.replace(partial, directory)
-        _sync(directory.parent)
+        sync_folder(directory.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
@@ -135,11 +136,3 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
 import zipfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
 from isa.errors import SubcoreError
+from isa.files import replace_file
 from isa.latency import ConsumerClass, ProducerClass
 from isa.opcodes import MNEMONICS
 from isa.program import INSTRUCTION, Access, CacheHint, MemorySpace, Parameter, Program, TensorKind, Unit
@@ -57,39 +56,6 @@ _LIMITS: dict[str, int] = {
     "depbar_counter": 7,
     "stall": 15,
 }
-
-
-@contextmanager
-def replace_file(path: str | Path, force: bool = False) -> Iterator[BinaryIO]:
-    """Binary file that takes the place of `path` when the block ends without an error, and never before.
-
-    Writes to `.<name>.<random>.partial` in the same folder, then fsync and rename: a kill leaves the old file (or
-    none) and at most that partial file, which nothing reads. SubcoreError if `path` exists and `force` is false.
-    """
-    path = Path(path)
-    exists = f"{path}: exists already; choose another name or pass --force"
-    if path.exists() and not force:
-        raise SubcoreError(exists)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with open(partial, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists() and not force:
-            raise SubcoreError(exists)
-        os.replace(partial, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            raise SubcoreError(f"{path}: cannot write: {error.strerror or error}") from None
-        raise
 
 
 def _static(launch: Launch, program: Program) -> tuple[dict[str, Any], np.ndarray]:

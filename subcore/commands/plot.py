@@ -102,8 +102,8 @@ def save(figure: Figure, data: pandas.DataFrame, output: Path, force: bool) -> N
 
 def write(figure: Figure, data: pandas.DataFrame, output: Path, force: bool) -> None:
     """Write a figure and, beside it, its data as CSV. The same data give the same bytes."""
+    from isa.files import replace_file
     from plots.style import write_figure
-    from traces.store import replace_file
 
     with replace_file(output, force) as file:
         write_figure(figure, file, output.suffix[1:].lower())

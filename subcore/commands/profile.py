@@ -23,9 +23,9 @@ def command(directory: Path, lines: int, page: Path | None, force: bool, as_json
 
     A cycle in which nothing issues is charged to the instruction whose warp is nearest to issue.
     """
+    from isa.files import replace_file
     from subcore.comparison import read_run
     from subcore.instructions import FILE, from_csv, html_page, text_table
-    from traces.store import replace_file
 
     run = read_run(directory)
     try:

@@ -28,8 +28,8 @@ def command(directory: Path, output: Path | None, force: bool) -> None:
 
     report.html holds everything; each figure lies beside it as PNG and SVG, the points as points.csv.
     """
+    from isa.files import replace_file
     from subcore.page import page
-    from traces.store import replace_file
     from validate.hardware.published import read_published
     from validate.hardware.suite import card_of
 

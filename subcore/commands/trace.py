@@ -169,8 +169,8 @@ def _write(trace: Trace, output: Path, force: bool, started: float) -> None:
 def _write_outputs(trace: Trace, path: Path, force: bool) -> None:
     import numpy as np
 
+    from isa.files import replace_file
     from traces.emulator.trace import EmulatedTrace
-    from traces.store import replace_file
 
     if not isinstance(trace, EmulatedTrace):
         raise SubcoreError(f"{path}: a recorded trace has no output arrays")

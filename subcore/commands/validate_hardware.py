@@ -157,7 +157,7 @@ def _prepare(output: Path) -> Path:
 
 
 def _finish(output: Path, summary: dict[str, Any]) -> None:
-    from traces.store import replace_file
+    from isa.files import replace_file
 
     with replace_file(output / "summary.json", force=True) as file:
         file.write((json.dumps(summary, indent=1, sort_keys=True) + "\n").encode())

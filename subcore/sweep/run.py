@@ -124,7 +124,7 @@ def write_table(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     """results.csv, and results.parquet if pyarrow is there; each appears whole or not at all."""
     import pandas
 
-    from traces.store import replace_file
+    from isa.files import replace_file
 
     columns = list(dict.fromkeys(name for row in rows for name in row))
     frame = pandas.DataFrame([{name: row.get(name) for name in columns} for row in rows], columns=columns)

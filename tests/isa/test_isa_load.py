@@ -1,5 +1,6 @@
 """From cubin to Program: the golden kernel without NVIDIA packages, and the compiler and disassembler with them."""
 
+import errno
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from isa.compile import compile_cuda
 from isa.cubin import read_cubin
 from isa.disassemble import ListedInstruction, disassemble
 from isa.errors import SubcoreError
+from isa.files import replace_file
 from isa.load import Kernel, build_program, decode, list_kernels, load_kernel, load_program
 from isa.opcodes import MNEMONICS
 from isa.operand import parse_instruction
@@ -77,11 +79,12 @@ def test_missing_packages_are_named(monkeypatch):
 
 def test_atomic_write_leaves_nothing_behind_on_failure(tmp_path, monkeypatch):
     def fail(source, target):
-        raise OSError("disk full")
+        raise OSError(errno.EIO, "disk failed")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        isa.disassemble.write_atomically(tmp_path / "listing.json", b"{}")
+    with pytest.raises(SubcoreError, match="listing.json: cannot write: disk failed"), \
+            replace_file(tmp_path / "listing.json") as file:  # fmt: skip
+        file.write(b"{}")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -200,7 +200,7 @@ def test_full_disk_is_one_error_and_leaves_nothing(tmp_path, monkeypatch):
     def no_space(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.os, "fsync", no_space)
+    monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(SubcoreError, match="cannot write: No space left"):
         write_trace(tmp_path / "a.sct", synthetic.random_trace(0))
     assert list(tmp_path.iterdir()) == []

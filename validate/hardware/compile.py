@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from isa.compile import compile_cuda, nvrtc_version
 from isa.errors import SubcoreError
+from isa.files import replace_file
 from traces.kernels.catalogue import load_launch
-from traces.store import replace_file
 from validate.hardware.run import CODE, code_path
 from validate.hardware.suite import list_suites, load_suite
 

@@ -13,13 +13,13 @@ from typing import Any
 from configs.load import config_hash, load_config
 from configs.schema import Config
 from isa.errors import SubcoreError
+from isa.files import replace_file
 from isa.jit import cache_directory
 from isa.load import Kernel, load_kernel
 from sim.gpu import simulate_trace
 from sim.result import RunResult
 from traces.emulator.trace import EmulatedTrace
 from traces.kernels.catalogue import KernelCase, load_launch
-from traces.store import replace_file
 from validate.hardware.bound import bound_of, shares
 from validate.hardware.suite import Benchmark, Measurement
 

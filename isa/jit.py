@@ -20,13 +20,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import llvmlite
 import numba
 import numpy as np
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from isa.disassemble import cache_folder
 
@@ -41,14 +43,88 @@ _ROOT = Path(__file__).resolve().parent.parent
 _SOURCES = {"traces": ("isa", "traces/emulator"), "sim": ("isa", "sim")}
 # Settings of numba that change the machine code but are no part of its own cache key.
 _SETTINGS = ("NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
+
+
+class _Library(JITCodeLibrary):
+    """Machine code of an entry, optimised at once: with the functions it calls, and those that they call."""
+
+    def add_linking_library(self, library: Any) -> None:
+        if library in self._linking_libraries:
+            return
+        super().add_linking_library(library)
+        if isinstance(library, _Part):
+            for called in library.called:
+                self.add_linking_library(called)
+
+
+class _Placeless:
+    """The code generator as a part needs it: a part has no address at which numba could put its Python environment,
+    which only object mode uses."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.generator, name)
+
+    def set_env(self, name: str, environment: Any) -> None:
+        pass
+
+
+class _Part(JITCodeLibrary):
+    """A function for compiled callers. numba would optimise it, with all that it calls, and make machine code of it
+    once more at every level of calls; here it only waits for an entry."""
+
+    def add_linking_library(self, library: Any) -> None:
+        library._ensure_finalized()
+        if library not in self.called:
+            self.called.append(library)
+
+    @property
+    def codegen(self) -> Any:
+        return _Placeless(super().codegen)
+
+    @cached_property
+    def called(self) -> list[Any]:
+        return []
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0  # no machine code of its own
+
+
+def _compiler(library: type) -> type:
+    class Pipeline(Compiler):
+        def define_pipelines(self) -> Any:
+            state: Any = self.state
+            state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library.enable_object_caching()
+            return super().define_pipelines()
+
+    return Pipeline
+
+
 # Floats divide as IEEE 754 says and integers by zero give 0: no division raises inside a kernel.
 _BASE: dict[str, Any] = {"_nrt": False, "boundscheck": BOUNDSCHECK, "error_model": "numpy"}
-_INNER: dict[str, Any] = {**_BASE, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_WHOLE: dict[str, Any] = {**_BASE, "pipeline_class": _compiler(_Library)}
+_INNER: dict[str, Any] = {
+    **_BASE,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": _compiler(_Part),
+}
 
 
 def entry(function: Function) -> Function:
     """Compile a function that Python calls. Machine code is kept in `cache_directory`; the GIL is released."""
-    return _cached(function, nogil=True, **_BASE)
+    return _cached(function, nogil=True, **_WHOLE)
 
 
 def parallel_entry(function: Function) -> Function:
@@ -68,7 +144,7 @@ def routine(function: Function) -> Function:
 
 def standalone(function: Function) -> Function:
     """A `stage` or `routine` as Python may call it (tests): compiled anew, not cached."""
-    return numba.njit(**_BASE)(getattr(function, "py_func", function))
+    return numba.njit(**_WHOLE)(getattr(function, "py_func", function))
 
 
 def as_records(array: np.ndarray) -> np.ndarray:
@@ -82,6 +158,11 @@ def is_cold(function: Callable[..., Any]) -> bool:
         return False
     path = getattr(getattr(function, "stats", None), "cache_path", None)
     return path is None or not any(Path(path).glob(f"*.{function.__qualname__}-*.nbi"))
+
+
+def is_plain() -> bool:
+    """True if NUMBA_DISABLE_JIT leaves every kernel plain Python."""
+    return bool(_config.DISABLE_JIT)
 
 
 @cache

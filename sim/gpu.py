@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +14,28 @@ import numpy as np
 from configs.record import record
 from configs.schema import Config
 from isa.errors import SubcoreError
-from isa.jit import is_cold
+from isa.jit import is_cold, is_plain
 from sim.arena import MAX_CHUNKS, Arena
+from sim.chains import WatchedTrace
 from sim.core.coalesce import LINE_BYTES
 from sim.core.constant import l15_line
 from sim.core.sm import CODE_BASE
 from sim.deadlock import deadlock_report
-from sim.dispatch import GRID, Status, run_gpu, settle_all
+from sim.dispatch import GRID, STOP, Status, new_exchange, run_gpu, settle_all
 from sim.lower import Code, lower
-from sim.memory.state import REPLY, REQUEST, counters, new_memory
+from sim.memory.state import REQUEST, counters, new_memory
 from sim.memory.system import warm_l2
-from sim.result import RunResult
+from sim.result import Busy, RunResult
 from sim.run import LOG, Run
+from sim.series import COLUMNS, FIRST_INTERVAL_CYCLES, FIRST_STALL, ROWS, Sample, finish_series
 from sim.state import MAX_BLOCKS, NEVER, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, check_limits, new_sms
-from sim.stats import PROFILE_COLUMNS, Stall
+from sim.stats import PROFILE_COLUMNS, Counter, Stall
 from traces.stream import Launch, Trace
 
 MAX_QUANTUM_CYCLES = 256
 DEADLOCK_CYCLES = 2_000_000
 CHUNK_SECONDS = 0.15  # compiled code comes back this often: progress, Ctrl-C
+MAX_THREADS = 64
 BLOCKS_AHEAD = 64  # thread blocks kept ready beyond what all SMs can hold
 Progress = Callable[[int, int, int], None]  # blocks done, blocks, cycle
 
@@ -102,8 +107,11 @@ def occupancy(launch: Launch, config: Config) -> Occupancy:
 
 def quantum_cycles(config: Config) -> int:
     """Cycles that SMs may run apart: nothing one SM does reaches another sooner."""
-    lookahead = config.interconnect.request_cycles + config.interconnect.reply_cycles
-    return max(1, min(lookahead, config.launch.dispatch_latency_cycles, MAX_QUANTUM_CYCLES))
+    return max(1, min(_lookahead_cycles(config), config.launch.dispatch_latency_cycles, MAX_QUANTUM_CYCLES))
+
+
+def _lookahead_cycles(config: Config) -> int:
+    return config.interconnect.request_cycles + config.interconnect.reply_cycles
 
 
 class Machine:
@@ -117,8 +125,14 @@ class Machine:
         quantum: int | None = None,
         every_cycle: bool = False,
         log_entries: int = 0,
+        log_window: tuple[int, int, int, int] = (0, NEVER, -1, 0),
+        threads: int = 1,
     ) -> None:
         check_limits(config)
+        if not 1 <= threads <= MAX_THREADS:
+            raise SubcoreError(f"{threads} threads: 1 to {MAX_THREADS} are possible")
+        # the log is in the order in which things happen; without compiled code there is nothing to gain
+        self.threads = 1 if log_entries or is_plain() else threads
         self.trace, self.config = trace, config
         self.code: Code = lower(trace.program, config)
         self.occupancy = occupancy(trace.launch, config)
@@ -129,20 +143,22 @@ class Machine:
         self.sms["every_cycle"] = every_cycle
         self.boards = np.zeros((count, SUBCORES * WARPS_PER_SUBCORE) if self.code.tracked else (1, 1), SCOREBOARD)
         self.memory = new_memory(self.cfg)
-        self.arena = Arena(trace)
+        self.watched = WatchedTrace(trace, self.code, config)
+        self.arena = Arena(self.watched)
         limit = quantum_cycles(config)
         if quantum is not None and not 1 <= quantum <= limit:
             raise SubcoreError(f"quantum of {quantum} cycles: 1 to {limit} are exact on {config.gpu.name}")
-        self.quantum = quantum or limit
+        self.overlaps = self.threads > 1 and _lookahead_cycles(config) > 1
+        self.quantum = min(quantum or limit, _lookahead_cycles(config) // 2 if self.overlaps else limit)
         per_cycle = config.l1d.tags_per_cycle + 4
-        self.wake_at = np.full(count, NEVER)
         self.outbox = np.zeros((count, self.quantum * per_cycle + 64), REQUEST)
-        self.requests = np.zeros(count * self.outbox.shape[1], REQUEST)
-        self.replies = np.zeros(max(1 << 16, 8 * count * (self.quantum + 64)), REPLY)
-        self.profile = np.zeros((len(self.code.op) + 1, PROFILE_COLUMNS), np.int64)
+        self.exchange = new_exchange(count, self.outbox.shape[1], self.quantum)
+        self.profile = np.zeros((self.threads, len(self.code.op) + 1, PROFILE_COLUMNS), np.int64)
         self.sms["sub"]["reason_op"] = len(self.code.op)
         self.log = np.zeros(log_entries, LOG)
         self.log_count = np.zeros(1, np.int64)
+        self.log_window = np.array(log_window, np.int64)
+        self.series = np.zeros((ROWS, COLUMNS), np.int64)
         self.grid = np.zeros(1, GRID)
         self.kernel_seconds = 0.0
         self._reset_grid()
@@ -155,14 +171,17 @@ class Machine:
     def _reset_grid(self) -> None:
         grid, launch = self.grid[0], self.config.launch
         grid["quantum_cycles"] = self.quantum
+        grid["overlaps"] = self.overlaps
         grid["blocks"] = self.trace.launch.blocks
         grid["warps_per_block"] = self.trace.launch.warps_per_block
         grid["deadlock_cycles"] = DEADLOCK_CYCLES
+        grid["sample_at"] = grid["sample_interval"] = FIRST_INTERVAL_CYCLES
         # block slots of the empty machine: one block on every SM before any SM gets its second
         first_at = launch.kernel_cycles - launch.dispatch_latency_cycles
         for slot in range(self.occupancy.blocks):
             self.sms["vacancy_at"][:, slot] = first_at
             self.sms["vacancy_rank"][:, slot] = slot
+            self.sms["vacancy_slot"][:, slot] = slot
         self.sms["vacancies"] = self.occupancy.blocks
         grid["dispatch_free_at"] = float(launch.kernel_cycles)
 
@@ -210,13 +229,39 @@ class Machine:
     def now(self) -> int:
         return int(self.grid[0]["now"])
 
-    def _arguments(self, quanta: int) -> tuple[Any, ...]:
+    def _arguments(self, quanta: int, thread: int = 0) -> tuple[Any, ...]:
         a = self.arena
-        return (self.sms, self.cfg, self._run(), self.memory, self.requests,
-                self.replies, self.grid, a.block, a.warp_start, a.chunk_left, self.wake_at, quanta)  # fmt: skip
+        return (thread, self.sms, self.cfg, self._run(thread), self.memory,
+                self.exchange, self.grid, a.block, a.warp_start, a.chunk_left, quanta)  # fmt: skip
 
-    def _run(self) -> Run:
-        return Run(*self.code, *self.arena.streams, self.boards, self.outbox, self.profile, self.log, self.log_count)
+    def _run(self, thread: int = 0) -> Run:
+        profile = self.profile[thread]
+        return Run(*self.code, *self.arena.streams, self.boards, self.outbox, profile, self.log, self.log_count,
+                   self.log_window, self.series)  # fmt: skip
+
+    @contextmanager
+    def _helpers(self) -> Iterator[Callable[[int], Status]]:
+        """A function that runs quanta on all threads and returns when thread 0 does."""
+        stop = self.exchange.control
+
+        def help_out(thread: int) -> None:
+            try:
+                run_gpu(*self._arguments(0, thread))
+            finally:
+                stop[STOP] = 1  # in case of an error: thread 0 must not wait for this one
+
+        def run(quanta: int) -> Status:
+            stop[STOP] = 0
+            waiting = [pool.submit(help_out, thread) for thread in range(1, self.threads)]
+            try:
+                return Status(run_gpu(*self._arguments(quanta)))
+            finally:
+                stop[STOP] = 1
+                for future in waiting:
+                    future.result()
+
+        with ThreadPoolExecutor(max(1, self.threads - 1)) as pool:
+            yield run
 
     def _load_blocks(self) -> None:
         """Keep the arena ahead of the dispatcher."""
@@ -231,15 +276,22 @@ class Machine:
                 )
         grid["loaded_blocks"] = self.arena.loaded_blocks
 
-    def run(self, max_cycles: int | None = None, progress: Progress | None = None) -> None:
-        """Run to the end of the kernel. Raises SimulationError on a deadlock or a simulator limit."""
+    def run(self, max_cycles: int | None = None, progress: Progress | None = None, until: int | None = None) -> None:
+        """Run to the end of the kernel, or until cycle `until` has passed. Raises SimulationError on a deadlock or a
+        simulator limit."""
+        with self._helpers() as run:
+            self._run_to_end(run, max_cycles, progress, until)
+
+    def _run_to_end(
+        self, run: Callable[[int], Status], max_cycles: int | None, progress: Progress | None, until: int | None
+    ) -> None:
         quanta = 16
         status = Status.NEEDS_BLOCKS
         while status != Status.DONE:
             if status == Status.NEEDS_BLOCKS:
                 self._load_blocks()
             began = time.perf_counter()
-            status = Status(run_gpu(*self._arguments(quanta)))
+            status = run(quanta)
             took = time.perf_counter() - began
             self.kernel_seconds += took
             if status == Status.RUNNING and took < CHUNK_SECONDS / 2:
@@ -256,9 +308,11 @@ class Machine:
                     f"{self.trace.launch.kernel}: {reached} cycles passed, --max-cycles {max_cycles};"
                     f" {int(grid['finished_blocks'])} of {int(grid['blocks'])} blocks done"
                 )
+            if until is not None and reached >= until:
+                return
 
     def step(self) -> bool:
-        """Advance by one quantum, for who looks at the state in between. True at the end; errors as `run`."""
+        """Advance by one quantum on one thread, for who looks at the state in between. True at the end."""
         self._load_blocks()
         status = Status(run_gpu(*self._arguments(1)))
         self._check(status)
@@ -287,8 +341,10 @@ class Machine:
         # the run stops at a quantum boundary: cycles behind the end were charged to empty sub-cores
         excess = stalls.sum(axis=2) - end
         stalls[:, :, -1] -= excess
-        profile = self.profile.copy()
+        profile = self.profile.sum(axis=0)
         profile[-1, Stall.NO_WARP] -= excess.sum()
+        beyond = counters(self.memory)
+        last = self._counts(end, stalls, beyond)
         return RunResult(
             kernel=self.trace.launch.kernel,
             launch=self.trace.launch,
@@ -298,7 +354,10 @@ class Machine:
             sm_counters=self.sms["counter"].copy(),
             sm_stalls=stalls,
             profile=profile,
-            memory_counters=counters(self.memory),
+            memory_counters=beyond,
+            busy=self._busy(end),
+            chains=self.watched.chains,
+            series=finish_series(self.series[: int(self.grid[0]["samples"])], last),
             blocks_per_sm=self.occupancy.blocks,
             limited_by=self.occupancy.limited_by,
             scoreboard=bool(self.code.tracked),
@@ -307,6 +366,40 @@ class Machine:
             kernel_seconds=self.kernel_seconds,
             compile_seconds=compile_seconds,
         )
+
+    def _busy(self, end: int) -> Busy:
+        """What the last use of a resource reserved beyond the end of the kernel does not count."""
+        sms, sub = self.sms, self.sms["sub"]
+        return Busy(
+            subcore_units=sub["busy_cycles"] - np.maximum(0, sub["unit_free_at"] - end),
+            register_reads=sub["bank_reads"].copy(),
+            memory_accept=sms["accept_busy_cycles"] - np.maximum(0, sms["accept_free_at"] - end),
+            l1_tags=sms["tag_busy_cycles"].copy(),
+            l1_data=sms["data_busy_cycles"] - np.maximum(0, sms["data_free_at"] - end),
+            sectors_received=sms["sectors_received"].copy(),
+        )
+
+    def _counts(self, end: int, stalls: np.ndarray, beyond: dict[str, int]) -> np.ndarray:
+        """The last row of the series."""
+        row = np.zeros(COLUMNS, np.int64)
+        row[Sample.CYCLE] = end
+        for column, counter in (
+            (Sample.SM_ACTIVE_CYCLES, Counter.ACTIVE_CYCLES),
+            (Sample.WARP_CYCLES, Counter.WARP_CYCLES),
+            (Sample.THREAD_INSTRUCTIONS, Counter.THREAD_INSTRUCTIONS),
+            (Sample.L1_SECTORS, Counter.L1_SECTORS),
+            (Sample.L1_SECTOR_HITS, Counter.L1_SECTOR_HITS),
+        ):
+            row[column] = self.sms["counter"][:, counter].sum()
+        for column, name in (
+            (Sample.L2_SECTORS, "lts__t_sectors"),
+            (Sample.L2_SECTOR_HITS, "lts__t_sectors_lookup_hit"),
+            (Sample.DRAM_SECTORS_READ, "dram__sectors_read"),
+            (Sample.DRAM_SECTORS_WRITTEN, "dram__sectors_write"),
+        ):
+            row[column] = beyond[name]
+        row[FIRST_STALL:] = stalls.sum(axis=(0, 1))
+        return row
 
 
 def simulate_trace(
@@ -318,15 +411,16 @@ def simulate_trace(
     on_compile: Callable[[], None] | None = None,
     quantum: int | None = None,
     every_cycle: bool = False,
+    threads: int = 1,
 ) -> RunResult:
     """Simulate one kernel launch.
 
     trace: what ran; config: the GPU. max_cycles stops a run that takes longer (CycleLimit). progress(blocks done,
     blocks, cycle) is called about six times a second. on_compile is called before the kernels compile for the first
-    time. quantum and every_cycle change how time is stepped, never the result. Raises SubcoreError for a launch that
-    does not fit.
+    time. quantum and every_cycle change how time is stepped, threads how many cores simulate: never the result.
+    Raises SubcoreError for a launch that does not fit.
     """
-    machine = Machine(trace, config, quantum=quantum, every_cycle=every_cycle)
+    machine = Machine(trace, config, quantum=quantum, every_cycle=every_cycle, threads=threads)
     compile_seconds = 0.0
     if is_cold(run_gpu):
         if on_compile is not None:

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     import pandas
 
     from configs.schema import Config
+    from sim.chains import Chains
     from traces.stream import Launch
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Cycles for which each instance of a resource was taken; i8 arrays, SMs first."""
+
+    subcore_units: np.ndarray  # shape (sms, sub-cores, len(Unit)); MEMORY: address calculation
+    register_reads: np.ndarray  # reads, not cycles; shape (sms, sub-cores, banks)
+    memory_accept: np.ndarray  # shape (sms,), as below: SM-shared memory unit takes instructions
+    l1_tags: np.ndarray
+    l1_data: np.ndarray  # data path of L1 and shared memory
+    sectors_received: np.ndarray  # sectors, not cycles: data from the interconnect
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,9 @@ class RunResult:
     limited_by: str
     scoreboard: bool  # True: dependences from latency tables, because the trace has no control bits
     shared_carveout_bytes: int
+    busy: Busy = field(compare=False)
+    chains: Chains
+    series: np.ndarray  # i8, shape (samples, sim.series.COLUMNS); last row: end of the kernel
     warnings: tuple[str, ...] = ()
     kernel_seconds: float = field(default=0.0, compare=False)  # wall time inside the timing kernels
     compile_seconds: float = field(default=0.0, compare=False)

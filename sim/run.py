@@ -19,7 +19,7 @@ ACCESS = record_dtype([("origin", "i8"), ("stride", "i4"), ("list_at", "i4"), ("
 
 
 class Run(NamedTuple):
-    """Arrays that every stage may read. Written are only `boards`, `outbox`, the profile and the log."""
+    """Arrays that every stage may read. Written are only `boards`, `outbox`, profile, log and series."""
 
     # program (sim.lower)
     op: np.ndarray  # OP, shape (n,)
@@ -44,3 +44,5 @@ class Run(NamedTuple):
     profile: np.ndarray  # i8, (length + 1, PROFILE_COLUMNS); the last row has the cycles of no instruction
     log: np.ndarray  # LOG; length 0 = off
     log_count: np.ndarray  # i8, shape (1,): entries written; may exceed the length, the rest is dropped
+    log_window: np.ndarray  # i8: first cycle, cycle behind the last, SM or -1 for all, 1 = with the kinds of Detail
+    series: np.ndarray  # i8, (sim.series.ROWS, COLUMNS)

@@ -90,6 +90,14 @@ class LogKind(IntEnum):
     DONE = 5  # variable-latency result visible to issue
 
 
+class Detail(IntEnum):
+    """Further kinds of log entries, for timelines; written only when asked for."""
+
+    START = 16  # a variable-latency unit other than memory begins; DONE follows, its cycle may lie ahead
+    STATE = 17  # what a warp waits for from now on: `stream` is a Stall (ISSUED: ready, another warp issued)
+    END = 18  # the warp gives up its slot
+
+
 class FetchKind(IntEnum):
     DEMAND = 0
     PREFETCH = 1
@@ -166,6 +174,7 @@ WARP = record_dtype(
         ("constant_line", "i4"),  # line of a c[][] operand that missed and is on its way
         ("ready_known", "i1"),  # scoreboard mode: ready_at holds for the head instruction
         ("ready_at", "i8"),
+        ("logged", "i1"),  # what the event log last said it waits for
     ]
 )
 
@@ -210,6 +219,8 @@ SUBCORE = record_dtype(
         ("charged_to", "i8"),  # cycles before this are in `stall`
         ("reason", "i4"),  # why it sleeps
         ("stall", "i8", (len(Stall),)),
+        ("busy_cycles", "i8", (UNITS,)),  # of each unit; of MEMORY its address calculation
+        ("bank_reads", "i8", (BANKS,)),  # register-file reads
         # front end
         ("l0_line", "i4", (L0_LINES,)),
         ("l0_used_at", "i8", (L0_LINES,)),
@@ -299,6 +310,7 @@ SM = record_dtype(
         ("every_cycle", "i1"),  # no idle skipping (exactness tests)
         ("vacancy_at", "i8", (MAX_BLOCKS,)),  # when block slots became free, oldest first
         ("vacancy_rank", "i4", (MAX_BLOCKS,)),
+        ("vacancy_slot", "i4", (MAX_BLOCKS,)),  # the very slot: how many are free at once depends on the quantum
         ("vacancies", "i4"),
         ("residency_at", "i8"),  # warp-cycles are counted up to here
         ("last_done_at", "i8"),
@@ -307,6 +319,10 @@ SM = record_dtype(
         ("block", BLOCK, (MAX_BLOCKS,)),
         ("counter", "i8", (len(Counter),)),
         # SM-shared memory unit
+        ("accept_busy_cycles", "i8"),
+        ("tag_busy_cycles", "i8"),
+        ("data_busy_cycles", "i8"),
+        ("sectors_received", "i8"),  # from the interconnect
         ("unit_wake_at", "i8"),
         ("accept_free_at", "i8"),
         ("next_grant", "i4"),

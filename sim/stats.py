@@ -34,7 +34,12 @@ class Stall(IntEnum):
 
 # Columns of the account per instruction: sub-core cycles by reason, then what its executions did.
 ACTIVE_LANES = len(Stall)
-PROFILE_COLUMNS = ACTIVE_LANES + 1
+SECTORS = ACTIVE_LANES + 1  # L1 sectors looked up, written or sent on
+SECTOR_HITS = SECTORS + 1  # of loads
+LINES = SECTOR_HITS + 1  # L1 tag look-ups
+PASSES = LINES + 1  # of the data path of L1 and shared memory
+CONFLICTS = PASSES + 1  # passes beyond the conflict-free minimum
+PROFILE_COLUMNS = CONFLICTS + 1
 
 
 STALL_TEXT = {

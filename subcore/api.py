@@ -154,8 +154,8 @@ def simulate(
 
     `source`: a trace, the path of one, or a kernel's name (then `parameters` such as {"n": 256} change its sizes).
     `config`: a `Config`, a GPU's name or a TOML file, with `overlays` and `settings` ("l1d.mshrs=8") on top.
-    `options` go to `sim.gpu.simulate_trace`: `progress`, `on_compile`. Raises SubcoreError for anything wrong with
-    the input.
+    `options` go to `sim.gpu.simulate_trace`: `threads`, `progress`, `on_compile`. Raises SubcoreError for anything
+    wrong with the input.
     """
     from sim.gpu import simulate_trace
 

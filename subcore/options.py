@@ -35,6 +35,14 @@ parameters = click.option(
     "-p", "parameters", multiple=True, metavar="NAME=N", help="Change a size of a named kernel; may be repeated."
 )
 
+threads = click.option(
+    "--threads",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Cores that simulate; results do not depend on it.",
+)
 
 _LAUNCH = (
     click.option("--launch", "launch_file", metavar="FILE.toml", help="Launch file of a .cu or .cubin."),

@@ -14,8 +14,8 @@ WIDTH = 100
 
 
 def report(result: RunResult) -> str:
-    """Header, figures, stall table and warnings of one run."""
-    parts = ["\n".join(_fit(line) for line in _header(result)), _figures(result), _stalls(result)]
+    """Header, figures, bounds, stall table and warnings of one run."""
+    parts = ["\n".join(_fit(line) for line in _header(result)), _figures(result), _bounds(result), _stalls(result)]
     cautions = [textwrap.fill(f"warning: {text}", WIDTH, subsequent_indent="  ") for text in warnings(result)]
     return "\n\n".join([*parts, *(["\n".join(cautions)] if cautions else [])])
 
@@ -64,6 +64,12 @@ def _figures(result: RunResult) -> str:
         ("DRAM", f"{bandwidth / 1e9:,.1f} GB/s", f"{shown(read)} sectors read, {shown(written)} written"),
     ]
     return table(rows, right="<><")
+
+
+def _bounds(result: RunResult) -> str:
+    from subcore.bounds import bound_rows, text_table
+
+    return "\n".join(_fit(line) for line in text_table(bound_rows(result), result.cycles).splitlines())
 
 
 def _stalls(result: RunResult) -> str:

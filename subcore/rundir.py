@@ -1,7 +1,8 @@
 """The run directory: everything that a later view needs, written whole or not at all, the same bytes every time.
 
 `manifest.json` inputs, versions, launch, trace hash, configuration hash and values; `stats.json` every counter and
-metric with unit and description; `stalls.csv` the stall table; `instructions.csv` the same by instruction;
+metric with unit and description; `stalls.csv` the stall table; `instructions.csv` the same by instruction, `source.cu`
+the source it names, where that is at hand; `bounds.csv` lower bounds of the cycles; `series.csv` the kernel over time;
 `config.toml` the resolved configuration with sources, as `--config` reads it back. Several kernels get one numbered
 folder each.
 """
@@ -77,14 +78,18 @@ def write_run(
 def run_files(trace: Trace, result: RunResult, inputs: Mapping[str, Any]) -> dict[str, str]:
     """The files of one run directory: name -> text."""
     from configs.load import to_toml
-    from subcore import instructions
+    from subcore import bounds, instructions, series
 
+    source = instructions.find_source(trace.program, str(inputs.get("source", "")))
     return {
         MANIFEST: _json(manifest(trace, result, inputs)),
         "stats.json": _json(statistics(result)),
         "stalls.csv": _csv(result),
         instructions.FILE: instructions.to_csv(instructions.instruction_rows(trace.program, result)),
+        bounds.FILE: bounds.to_csv(bounds.bound_rows(result)),
+        series.FILE: instructions.to_csv(series.series_rows(result)),
         "config.toml": to_toml(result.config),
+        **({} if source is None else {instructions.SOURCE: source}),
     }
 
 

@@ -9,7 +9,7 @@ section 5.1).
 from isa.program import Unit
 from sim.core.dependence import release_read_counter
 from sim.core.events import INTERNAL, push_event
-from sim.core.log import log_event
+from sim.core.log import log_event, log_unit
 from sim.core.memory_unit import enqueue, queue_has_room
 from sim.jit import routine, stage
 from sim.state import NEVER, Event, LogKind, Path
@@ -74,9 +74,11 @@ def dispatch(sm, s, sub, cfg, run, now):
     else:
         start_at = max(start_at, sub.unit_free_at[op.unit])
         sub.unit_free_at[op.unit] = start_at + op.interval_cycles
+    sub.busy_cycles[op.unit] += op.interval_cycles
     if not op.is_queued:
         sub.latch_free_at[op.unit] = start_at
     warp_id = s << 4 | latch.warp
     release_read_counter(sm, run, warp_id, latch.op, now, start_at + _UNIT_READ_CYCLES)
     done_at = start_at + max(1, op.latency_cycles - _UNIT_LATCH_CYCLES)
+    log_unit(sm, run, start_at, done_at, warp_id, latch.stream, latch.op)
     push_event(sm, INTERNAL, now, done_at, _UNIT_DONE, warp_id, latch.op)

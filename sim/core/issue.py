@@ -187,7 +187,9 @@ def send(sm, s, sub, cfg, run, w, now):
     sm.counter[_FIRST_UNIT + op.counted_as] += 1
     warp.stall_until = now + op.stall_cycles
     if op.path == _FIXED:
-        sub.unit_free_at[unit_of(sub, cfg, op, now)] = now + op.interval_cycles
+        unit = unit_of(sub, cfg, op, now)
+        sub.unit_free_at[unit] = now + op.interval_cycles
+        sub.busy_cycles[unit] += op.interval_cycles
         if op.second_unit:
             sub.next_pipe ^= 1
         sm.counter[_CONSTANT_REQUESTS] += op.constant_line >= 0

@@ -15,7 +15,7 @@ from sim.core.events import INTERNAL, push_event
 from sim.jit import routine, stage
 from sim.memory.state import RequestKind
 from sim.state import L1_BUCKETS, NEVER, NONE, STORE_WARPS, Event, Fault, Reply
-from sim.stats import Counter
+from sim.stats import CONFLICTS, LINES, PASSES, SECTOR_HITS, SECTORS, Counter
 
 _STORE = int(Access.STORE)
 _COPY = int(Access.ASYNC_COPY)
@@ -84,7 +84,9 @@ def tag_stage(sm, cfg, run, now):
             sm.counter[_STALLS] += 1
             return
         sm.counter[_TAGS] += 1
+        run.profile[pending.op, LINES] += 1
         sm.tag_next += 1
+    sm.tag_busy_cycles += 1
     if sm.tag_next < sm.tag_lines:
         return
     sm.tag_first = pending.next
@@ -105,6 +107,9 @@ def finish_tags(sm, cfg, run, pending, index, op, mask, access, now):
     scale = max(1, 128 // cfg.l1d.bytes_per_cycle)
     start_at = max(now, sm.data_free_at)
     sm.data_free_at = start_at + passes * scale
+    sm.data_busy_cycles += passes * scale
+    run.profile[pending.op, PASSES] += passes
+    run.profile[pending.op, CONFLICTS] += max(0, passes - fewest)
     extra = max(0, passes - fewest) * scale
     pending.ready_at = start_at + pending.tail_cycles + extra
     # stores and reductions wait for no sector: complete once handed over, acknowledgements are counted apart
@@ -131,16 +136,19 @@ def access_line(sm, cfg, op, pending, index, position, run, now):
         full = sm.tag_full[position]
         if op.access == _STORE:
             sm.counter[_STORE_SECTORS] += count
+            run.profile[pending.op, SECTORS] += count
             write_line(sm, cfg, line, full)
             send_request(sm, run, now, WRITE, line, sectors, full, 0, tag)
         else:
             sm.counter[_ATOMIC_SECTORS] += count
+            run.profile[pending.op, SECTORS] += count
             drop_sectors(sm, cfg, line, sectors)
             steps = atomic_steps(sm, run, access, mask, line)
             send_request(sm, run, now, REDUCTION, line, sectors, 0, steps, tag)
         return True
     if op.access == _ATOMIC:
         sm.counter[_ATOMIC_SECTORS] += count
+        run.profile[pending.op, SECTORS] += count
         drop_sectors(sm, cfg, line, sectors)
         pending.waiting_sectors += count
         steps = atomic_steps(sm, run, access, mask, line)
@@ -148,6 +156,7 @@ def access_line(sm, cfg, op, pending, index, position, run, now):
         return True
     if op.hint >= _STRONG_GPU and op.hint <= _BYPASS:
         sm.counter[_SECTORS] += count
+        run.profile[pending.op, SECTORS] += count
         pending.waiting_sectors += count
         send_request(sm, run, now, READ, line, sectors, 0, 0, _TAG_PENDING | index)
         return True
@@ -279,6 +288,8 @@ def read_line(sm, cfg, pending, index, line, sectors, run, now):
     entry = sm.l1_line[slot]
     sm.counter[_SECTORS] += popcount(sectors)
     sm.counter[_HITS] += popcount(sectors & entry.valid)
+    run.profile[pending.op, SECTORS] += popcount(sectors)
+    run.profile[pending.op, SECTOR_HITS] += popcount(sectors & entry.valid)
     awaited = sectors & ~entry.valid
     if awaited:
         entry.waiters += 1

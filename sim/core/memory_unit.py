@@ -7,7 +7,7 @@ Timing: Table 1 (issue of back-to-back accesses) and Table 2 (WAR and RAW distan
 configuration, lowered into each instruction: `leave_cycles`, `read_cycles`, `done_cycles` after issue.
 """
 
-from isa.program import Access, MemorySpace
+from isa.program import Access, MemorySpace, Unit
 from sim.core.barrier import check_memory_barrier
 from sim.core.constant import variable_constant_hit
 from sim.core.dependence import lower_counter, release_read_counter, scoreboard_write_done
@@ -21,6 +21,7 @@ from sim.stats import Counter
 
 _MEMORY_DONE = int(Event.MEMORY_DONE)
 _COPY = int(Access.ASYNC_COPY)
+_MEMORY = int(Unit.MEMORY)
 _SHARED = int(MemorySpace.SHARED)
 _CONSTANT = int(MemorySpace.CONSTANT)
 _NO_COUNTER = 7
@@ -100,6 +101,8 @@ def take_head(sm, s, cfg, run, now):
     sub.queue_count -= 1
     sub.left_at = now + op.address_cycles
     sm.accept_free_at = now + op.accept_cycles
+    sub.busy_cycles[_MEMORY] += op.address_cycles
+    sm.accept_busy_cycles += op.accept_cycles
     if sub.queue_count > 0:
         head = sub.queue[sub.queue_first]
         head.ready_at = max(head.ready_at, sub.left_at)
@@ -150,6 +153,7 @@ def start_access(sm, s, cfg, run, index, now):
     else:  # SHFL, S2R ..., and accesses with every lane off
         start_at = max(now, sm.data_free_at)
         sm.data_free_at = start_at + op.interval_cycles
+        sm.data_busy_cycles += op.interval_cycles
         push_event(sm, INTERNAL, now, start_at + pending.tail_cycles, _MEMORY_DONE, index, 0)
 
 

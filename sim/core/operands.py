@@ -122,6 +122,7 @@ def allocate(sm, s, sub, cfg, run, now):
             if reads > 0:
                 take_read_slots(sub, cfg, bank, now + 1, window, reads)
                 sm.counter[_READS] += reads
+                sub.bank_reads[bank] += reads
         if op.uses_reuse:
             update_reuse_cache(sm, sub, cfg, op, latch.warp)
     latch.valid = 0

@@ -11,7 +11,7 @@ from isa.bits import popcount
 from isa.program import Access
 from sim.core.coalesce import BANKS, add_word, bank_passes, lane_address_at, merged_passes
 from sim.jit import routine
-from sim.stats import Counter
+from sim.stats import CONFLICTS, PASSES, Counter
 
 _LOAD = int(Access.LOAD)
 _ATOMIC = int(Access.ATOMIC)
@@ -46,8 +46,11 @@ def serve_shared(sm, cfg, run, pending, op, now):
         extra += collisions
     sm.counter[_WAVEFRONTS] += passes
     sm.counter[_CONFLICTS] += max(0, passes - fewest)
+    run.profile[pending.op, PASSES] += passes
+    run.profile[pending.op, CONFLICTS] += max(0, passes - fewest)
     start_at = max(now, sm.data_free_at)
     sm.data_free_at = start_at + busy
+    sm.data_busy_cycles += busy
     return start_at + pending.tail_cycles + extra
 
 

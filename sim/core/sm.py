@@ -5,6 +5,7 @@ cannot act sleeps until the first cycle at which something of its own can change
 Sleeping is exact: the cycles slept through are charged to the reason they were entered with.
 """
 
+from isa.bits import popcount
 from sim.core.barrier import check_barrier, check_memory_barrier, release_barrier
 from sim.core.constant import fill_fixed_constant, fill_variable_constant
 from sim.core.dependence import (
@@ -19,8 +20,10 @@ from sim.core.execute import control
 from sim.core.fetch import CONSTANT_LINES, access_l1i, fetch, fill_l0_request, fill_l1i, receive_l1i
 from sim.core.issue import issue
 from sim.core.l1 import fill_sectors, receive_sectors, send_request, tag_stage
+from sim.core.log import log_end
 from sim.core.memory_unit import accept, memory_done
 from sim.core.operands import allocate
+from sim.core.states import log_states
 from sim.jit import routine, stage
 from sim.memory.state import RequestKind
 from sim.state import (
@@ -116,13 +119,15 @@ def tick(sm, s, cfg, run, now):
     wake = min(wake, fetch(sm, s, sub, cfg, run, now))  # instruction buffer, L0, stream buffer
     if reason == _ISSUED or sub.allocate.valid:
         wake = now + 1
-    if sub.finishing > 0 and retire(sm, s, sub, cfg, now):
+    if sub.finishing > 0 and retire(sm, s, sub, cfg, run, now):
         wake = now + 1  # what the others wait for is now the reason
         if sub.resident == 0:
             reason = _NO_WARP
             sub.reason_op = run.length
     sub.stall[reason] += 1
     run.profile[sub.reason_op, reason] += 1
+    if len(run.log) > 0:
+        log_states(sm, s, sub, cfg, run, now)
     sub.reason = reason
     sub.wake_at = wake
 
@@ -240,6 +245,7 @@ def receive_reply(sm, cfg, tag, sectors, now):
     sm.counter[_REPLIES] += 1
     value = tag & 0xFFFFFF
     kind = tag >> 24
+    sm.sectors_received += 0 if kind == _STORE else popcount(sectors)
     if kind == _LINE:
         fill_sectors(sm, value, sectors, now)
         sm.unit_wake_at = min(sm.unit_wake_at, now)
@@ -328,6 +334,7 @@ def start_warp(sm, run, slot, now):
     warp.constant_line = NONE
     warp.ready_known = 0
     warp.tokens = 0
+    warp.logged = NONE
     if run.tracked:
         board = run.boards[sm.id, s << 4 | w]
         for entry in range(SCOREBOARD_ENTRIES):
@@ -343,7 +350,7 @@ def start_warp(sm, run, slot, now):
 
 
 @routine
-def retire(sm, s, sub, cfg, now):
+def retire(sm, s, sub, cfg, run, now):
     """Free the warps that have left the pipeline and whose loads are complete. True if there are any.
 
     Acknowledgements of stores are not awaited: blocks that only write live 200 cycles less than the round trip to the
@@ -355,16 +362,17 @@ def retire(sm, s, sub, cfg, now):
         w = sub.order[rank]
         warp = sub.warp[w]
         if warp.active == 2 and warp.loads == 0 and warp.waiting == 0 and warp.tokens == 0 and not in_pipeline(sub, w):
-            retire_warp(sm, s, sub, w, rank, cfg, now)
+            retire_warp(sm, s, sub, w, rank, cfg, run, now)
         else:
             rank += 1
     return sub.resident != before
 
 
 @stage
-def retire_warp(sm, s, sub, w, position, cfg, now):
+def retire_warp(sm, s, sub, w, position, cfg, run, now):
     """Give up the slot; the block ends with its last warp."""
     warp = sub.warp[w]
+    log_end(sm, run, now, s << 4 | w)
     warp.active = 0
     sub.finishing -= 1
     for rank in range(position, sub.resident - 1):

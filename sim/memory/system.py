@@ -111,7 +111,7 @@ def advance(memory, cfg, requests, request_count, replies, from_cycle, to_cycle)
     now = system.done_until[SLICE]
     while now < until:
         if system.events[ARRIVAL] + system.events[SLICE] == 0:
-            if system.dram_wake_at >= until:
+            if system.dram_wake_at // step * step >= until:  # steps begin at their multiples, wherever a quantum ends
                 break
             now = max(now, system.dram_wake_at // step * step)
         if now % step == 0 and system.dram_wake_at < now + step:

@@ -28,6 +28,7 @@ _INPUTS = ("source", "gpu", "overlays", "settings", "parameters", "arch", "any_a
 @options.launch_options
 @options.force
 @options.as_json
+@options.threads
 @click.option("--max-cycles", type=click.IntRange(1), metavar="N", help="Stop with an error after so many cycles.")
 def command(
     source: str,
@@ -41,6 +42,7 @@ def command(
     choice: options.LaunchChoice,
     force: bool,
     as_json: bool,
+    threads: int,
     max_cycles: int | None,
 ) -> None:
     """Simulate a kernel and show its cycles, counters and where the cycles went.
@@ -69,6 +71,7 @@ def command(
                 trace,
                 config,
                 max_cycles=max_cycles,
+                threads=threads,
                 any_architecture=any_arch,
                 progress=status.progress,
                 on_compile=status.compiling,

@@ -2,16 +2,15 @@
 
 import csv
 import json
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
 
-from configs.load import load_config
+from isa.errors import SubcoreError
 from subcore import api
-from subcore.instructions import NONE, from_csv, instruction_rows, text_table, to_csv
+from subcore.instructions import NONE, from_csv, text_table, to_csv
 from traces.store import open_trace
-
-TRACES = sorted(api.LIBRARY.glob("*.sm_86.sct"))
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +24,6 @@ def run_folder(tmp_path_factory):
     result = CliRunner().invoke(cli, ["simulate", source, "-c", "rtx_a6000", "-o", str(folder)])
     assert result.exit_code == 0, result.output
     return folder
-
-
-@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
-def test_cycles_by_instruction_sum_to_the_stall_table(path):
-    trace = open_trace(path)
-    result = api.simulate(trace, load_config("rtx_a6000", settings=["gpu.sms=4"]))
-    rows = instruction_rows(trace.program, result)
-    stalls = {row["reason"]: row["cycles"] for row in result.stall_rows()}
-    for reason, cycles in stalls.items():
-        assert sum(row[reason] for row in rows) == cycles, reason
-    assert sum(row["active_lanes"] for row in rows) == result.values()["smsp__thread_inst_executed.sum"][0]
-    assert all(row["cycles"] >= row["issued"] for row in rows)
 
 
 def test_issued_counts_are_those_of_the_trace(run_folder):
@@ -55,7 +42,8 @@ def test_text_shows_the_hottest_first(run, run_folder):
     assert result.exit_code == 0, result.output
     shares = [float(line.split()[0]) for line in result.output.splitlines()[1:6]]
     assert shares == sorted(shares, reverse=True) and shares[0] > 0
-    assert "no warp" in result.output.splitlines()[-1]
+    lines = result.output.splitlines()
+    assert any("no warp" in line for line in lines) and any("binding:" in line for line in lines)
 
 
 def test_json_is_the_whole_table(run, run_folder):
@@ -66,11 +54,16 @@ def test_json_is_the_whole_table(run, run_folder):
 class Page(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.rows = 0
+        self.rows = []  # by table
+        self.marked = set()
         self.outside = []
 
     def handle_starttag(self, tag, attributes):
-        self.rows += tag == "tr"
+        if tag == "table":
+            self.rows.append(0)
+        if tag == "tr":
+            self.rows[-1] += 1
+            self.marked.add(dict(attributes).get("data-line"))
         self.outside += [value for name, value in attributes if name in ("src", "href")]
 
 
@@ -80,8 +73,11 @@ def test_page_holds_every_instruction_and_loads_nothing(run, run_folder, tmp_pat
     page = Page()
     page.feed(target.read_text())
     with open(run_folder / "instructions.csv", newline="") as file:
-        instructions = sum(1 for _ in csv.DictReader(file))
-    assert page.rows == instructions + 1 and page.outside == []
+        instructions = list(csv.DictReader(file))
+    source = (run_folder / "source.cu").read_text().splitlines()
+    assert page.rows == [len(source) + 1, len(instructions) + 1] and page.outside == []
+    assert {row["line"] for row in instructions} <= page.marked, "a line of the SASS table cannot be found again"
+    assert all(escape(line) in target.read_text() for line in source)
     again = run("profile", str(run_folder), "--html", str(target))
     assert again.exit_code == 1 and "--force" in again.output
 
@@ -95,3 +91,33 @@ def test_table_survives_text_and_back(run_folder):
     text = (run_folder / "instructions.csv").read_text()
     assert to_csv(from_csv(text)) == text
     assert "no warp" in text_table(from_csv(text), 3)
+
+
+def test_source_lines_hold_what_their_instructions_hold(run, run_folder):
+    rows = from_csv((run_folder / "instructions.csv").read_text())
+    lines = json.loads(run("profile", str(run_folder), "--by-line", "--json").output)
+    for name in ("issued", "cycles", "sectors", "long_scoreboard"):
+        assert sum(row[name] for row in lines) == sum(row[name] for row in rows if row["sass"] != NONE), name
+    text = run("profile", str(run_folder), "--by-line", "-n", "3").output
+    source = (run_folder / "source.cu").read_text().splitlines()
+    hottest = max(lines, key=lambda row: row["cycles"])["line"]
+    assert source[hottest - 1].strip()[:20] in text.splitlines()[1]
+
+
+def test_csv_holds_the_hottest_first_and_is_not_overwritten(run, run_folder, tmp_path):
+    target = tmp_path / "hot.csv"
+    assert run("profile", str(run_folder), "--csv", str(target)).exit_code == 0
+    cycles = [row["cycles"] for row in from_csv(target.read_text())]
+    assert cycles == sorted(cycles, reverse=True)
+    before = target.read_bytes()
+    again = run("profile", str(run_folder), "--csv", str(target), "--by-line")
+    assert again.exit_code == 1 and "--force" in again.output and target.read_bytes() == before
+
+
+def test_wrong_source_and_broken_table_are_named(run, run_folder, tmp_path):
+    short = tmp_path / "short.cu"
+    short.write_text("// one line\n")
+    refused = run("profile", str(run_folder), "--source", str(short))
+    assert refused.exit_code == 1 and "short.cu" in refused.output and "another source" in refused.output
+    with pytest.raises(SubcoreError, match="instructions.csv, line 3"):
+        from_csv("pc,sass,line,issued,active_lanes,cycles\n0x0,NOP,1,2,3,4\n0x10,NOP,1,two,3,4\n")

@@ -42,7 +42,7 @@ def test_json_holds_statistics_with_units_and_a_balanced_stall_table(run, text_t
 def test_run_directory_is_complete_and_identical_twice(run, text_trace, tmp_path):
     for name in "ab":
         simulate(run, text_trace, "-c", "rtx_a6000", "--set", "l1d.mshrs=64", "-o", tmp_path / name)
-    files = {"manifest.json", "stats.json", "stalls.csv", "instructions.csv", "config.toml"}
+    files = {"manifest.json", "stats.json", "stalls.csv", "instructions.csv", "bounds.csv", "series.csv", "config.toml"}
     assert {path.name for path in (tmp_path / "a").iterdir()} == files
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), f"{name} differs"

@@ -316,7 +316,10 @@ def _free_list(first: int, following: np.ndarray) -> int:
 
 def stats(probe: Probe) -> dict[str, Any]:
     """Everything a run counts, for comparisons."""
-    result = probe.result
+    return stats_of(probe.result)
+
+
+def stats_of(result: RunResult) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(result) if f.compare and f.name not in ("launch", "config")]
     values = {name: getattr(result, name) for name in names}
     return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}

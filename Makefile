@@ -50,10 +50,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy $(PACKAGES)
 
 test: lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 test-all: lint
-	$(BIN)/pytest -q -m "slow or not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow or not slow"
 
 bench: $(VENV)/.dev
 	$(BIN)/pytest -q tests/bench/bench_speed.py -o python_files='bench_*.py' -o python_functions='bench_*' --benchmark-columns=min,median

@@ -106,9 +106,9 @@ class TensorShape:
     def registers(self, operand: str) -> int:
         """32-bit registers per thread of operand "a", "b" or "c" (accumulator and result), 32 threads (or 128)."""
         if self.kind == TensorKind.HGMMA:
-            return max(
-                1, {"a": self.m * self.k * self.bits, "c": self.m * self.n * self.accumulator_bits}[operand] // 4096
-            )
+            kept = self.k // 2 if self.sparse else self.k
+            words = {"a": self.m * kept * self.bits, "c": self.m * self.n * self.accumulator_bits}[operand]
+            return max(1, words // 4096)
         words = {
             "a": self.m * self.k * self.bits // (2 if self.sparse else 1),
             "b": self.n * self.k * self.bits,

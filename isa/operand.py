@@ -150,7 +150,7 @@ def _parse_address(text: str, mnemonic: str, modifiers: tuple[str, ...], archite
         if name.startswith("UR"):
             uniform = _number(name[2:])
             # A uniform base alone is the whole address; on sm_75 it is 64 bits beside a register as well.
-            uniform_count = 2 if wide and (architecture < 80 or "64" in marks or not count) else 1
+            uniform_count = 2 if wide and (architecture < 80 or {"64", "U32"} & {*marks, *suffixes} or not count) else 1
         elif name.startswith("R"):
             base = _number(name[1:])
             explicit = "64" in marks

@@ -59,6 +59,7 @@ class Access(IntEnum):
     SPECIAL_REGISTER = 9  # S2R, S2UR
     MATCH = 10
     OTHER = 11  # CCTL, QSPC ...
+    BULK_COPY = 12  # UBLKCP, UTMALDG ...: `space` is where the bytes go (NONE: prefetch into L2)
 
 
 class CacheHint(IntEnum):
@@ -157,7 +158,7 @@ INSTRUCTION = np.dtype(
         ("depbar_mask", "u1"),
         # BAR: id (255 = in a register) and thread count (0 = all threads of the block)
         ("barrier", "u1"),
-        ("barrier_threads", "i2"),
+        ("barrier_threads", "i2"),  # USETMAXREG: registers asked for, or -registers kept
         # tensor shape
         ("tensor_kind", "u1"),
         ("tensor_m", "i2"),

@@ -9,7 +9,16 @@ import numpy as np
 from isa.latency import ConsumerClass, ProducerClass
 from isa.opcodes import Opcode, consumer_class, find_opcode, is_wide, producer_class, tensor_shape
 from isa.operand import Instruction, OperandKind
-from isa.program import INSTRUCTION, NO_COUNTER, NO_PREDICATE, NO_REGISTER, Access, CacheHint, Flag
+from isa.program import (
+    INSTRUCTION,
+    NO_COUNTER,
+    NO_PREDICATE,
+    NO_REGISTER,
+    Access,
+    CacheHint,
+    Flag,
+    MemorySpace,
+)
 from isa.widths import access_bytes, matrices
 
 _KIND = OperandKind
@@ -59,6 +68,8 @@ def describe_opcode(record: np.void, opcode: Opcode, modifiers: tuple[str, ...],
     elif opcode.access in (Access.MATRIX_LOAD, Access.MATRIX_STORE):
         record["access_bytes"] = 16  # each of the first 8 x matrices lanes names a 16-byte row
         record["matrices"] = matrices(modifiers)
+    elif opcode.access == Access.BULK_COPY:
+        record["space"] = _copy_target(opcode.mnemonic, modifiers)
     record["cache_hint"] = _cache_hint(modifiers)
     shape = tensor_shape(opcode.mnemonic, modifiers)
     if shape:
@@ -66,6 +77,12 @@ def describe_opcode(record: np.void, opcode: Opcode, modifiers: tuple[str, ...],
         record["tensor_m"], record["tensor_n"], record["tensor_k"] = shape.m, shape.n, shape.k
         record["tensor_bits"], record["tensor_accumulator_bits"] = shape.bits, shape.accumulator_bits
         record["tensor_sparse"] = shape.sparse
+
+
+def _copy_target(mnemonic: str, modifiers: tuple[str, ...]) -> MemorySpace:
+    if mnemonic in ("UBLKPF", "UTMAPF"):
+        return MemorySpace.NONE
+    return MemorySpace.SHARED if mnemonic == "UTMALDG" or modifiers[:1] == ("S",) else MemorySpace.GLOBAL
 
 
 def _cache_hint(modifiers: Iterable[str]) -> CacheHint:
@@ -168,6 +185,9 @@ def _fill_barriers(record: np.void, instruction: Instruction) -> None:
                 record["depbar_counter"] = o.register
             elif o.kind == _KIND.IMMEDIATE:
                 record["depbar_threshold"] = o.value
+    elif instruction.mnemonic == "USETMAXREG":
+        registers = next((o.value for o in operands if o.kind == _KIND.IMMEDIATE), 0)
+        record["barrier_threads"] = -registers if "DEALLOC" in instruction.modifiers else registers
     elif instruction.mnemonic == "BAR":
         numbers = [o for o in operands if o.kind in (_KIND.IMMEDIATE, _KIND.REGISTER, _KIND.UNIFORM_REGISTER)]
         if numbers:

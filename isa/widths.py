@@ -89,9 +89,8 @@ def register_counts(mnemonic: str, modifiers: tuple[str, ...]) -> tuple[int, tup
         return (2 if any("TO8" in m for m in modifiers) else 1), one
     if mnemonic == "MATCH":
         return 1, ((2 if "U64" in modifiers else 1), 1, 1, 1)
-    if mnemonic == "SYNCS":
-        n = 2 if "64" in modifiers else 1
-        return n, (n,) * 4
+    if mnemonic == "SYNCS":  # the old word of an mbarrier; its new word, a count, or a parity
+        return 2, (2 if "EXCH" in modifiers else 1,) * 4
     if mnemonic in _INTEGER_64 and (
         "64" in modifiers or (mnemonic.endswith(("SETP", "MNMX")) and _LONG & set(modifiers))
     ):
@@ -111,8 +110,10 @@ def address_counts(mnemonic: str, modifiers: tuple[str, ...]) -> tuple[tuple[int
         return ((0, 2 + dimensions), (0, 2))
     if mnemonic in ("UTMASTG", "UTMAREDG", "UTMAPF"):  # shared address, coordinates; tensor map
         return ((0, 1 + dimensions), (0, 2))
-    if mnemonic == "UBLKCP":  # .S.G: shared address and mbarrier, global address; .G.S: global address, shared address
-        return ((0, 2), (0, 2)) if modifiers[:1] == ("S",) else ((0, 2), (0, 1))
+    if mnemonic == "UBLKCP":  # .S: shared address and mbarrier, .G: global address; then the source, .G two, .S one
+        return ((0, 2), (0, 2 if modifiers[1:2] == ("G",) else 1))
+    if mnemonic in ("UBLKRED", "UBLKPF"):  # global address, shared address
+        return ((0, 2), (0, 1))
     return ()
 
 

@@ -74,6 +74,8 @@ def _static(launch: Launch, program: Program) -> tuple[dict[str, Any], np.ndarra
     plain = asdict(launch)
     if not launch.copies:
         del plain["copies"]
+    if launch.cluster == (1, 1, 1):
+        del plain["cluster"]
     return {"launch": plain, "program": fields}, records
 
 
@@ -261,7 +263,8 @@ class StoredTrace:
     def _read_static(self, packed: np.ndarray) -> None:
         header = self.header
         launch, fields = dict(header["launch"]), dict(header["program"])
-        for name in ("grid", "block"):
+        launch.setdefault("cluster", (1, 1, 1))
+        for name in ("grid", "block", "cluster"):
             if not (len(launch[name]) == 3 and all(type(v) is int and v > 0 for v in launch[name])):
                 raise ValueError(f"launch {name} is {launch[name]!r}, expected three positive integers")
             launch[name] = tuple(launch[name])

@@ -35,6 +35,7 @@ class Launch:
     local_base: int = 0
     stream: int = 0
     copies: tuple[tuple[int, int], ...] = ()  # host copies to the device before it: (address, bytes), in their order
+    cluster: tuple[int, int, int] = (1, 1, 1)  # blocks per cluster
 
     @property
     def blocks(self) -> int:

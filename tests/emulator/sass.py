@@ -7,7 +7,7 @@ from isa.jit import as_records
 from isa.operand import parse_instruction
 from traces.emulator import interpreter
 from traces.emulator.lower import lower
-from traces.emulator.records import ALLOCATION, LOG, MACHINE, WARP, Status
+from traces.emulator.records import ALLOCATION, BLOCK, LOG, MACHINE, WARP, Status
 from traces.stream import MEMORY_ACCESS
 
 
@@ -44,9 +44,10 @@ class Warp:
         ops, problems = lower(instructions, {0: 0}, {0: 64}, self.architecture)
         assert not problems, f"{texts}: {problems}"
         machine = np.zeros(1, MACHINE)
-        for name, value in (("blocks", 1), ("warps", 1), ("registers", 255), ("threads", 32), ("block_live", 1)):
+        ones = ("blocks", "warps", "block_live", "team_blocks", "cluster_blocks")
+        for name, value in (("registers", 255), ("threads", 32), *((name, 1) for name in ones)):
             machine[name] = value
-        for name in ("grid", "block"):
+        for name in ("grid", "block", "cluster"):
             machine[name] = (32 if name == "block" else 1, 1, 1)
         machine["budget"] = machine["pause_at"] = 1000
         machine["chunk_target"] = machine["chunk_block_limit"] = 1000
@@ -56,8 +57,9 @@ class Warp:
         warp["lane_state"] = 0
         memory = np.zeros(1024, np.uint8)
         status = interpreter.run(
-            as_records(machine)[0], as_records(self.record), as_records(ops), np.zeros(20, np.uint32),
-            as_records(np.zeros(1, ALLOCATION)), memory.view(np.uint32), memory.view(np.uint16), memory,
+            as_records(machine)[0], as_records(np.zeros(1, BLOCK)), as_records(self.record), as_records(ops),
+            np.zeros(20, np.uint32), as_records(np.zeros(1, ALLOCATION)),
+            memory.view(np.uint32), memory.view(np.uint16), memory,
             as_records(np.zeros(64, LOG)), as_records(np.zeros(64, MEMORY_ACCESS)), np.zeros(4096, np.int64),
         )  # fmt: skip
         assert status == Status.GRID_DONE, f"{texts}: stopped with {Status(status).name}"

@@ -4,6 +4,7 @@ import pytest
 
 from isa.disassemble import ListedInstruction
 from isa.operand import Instruction, Operand, OperandKind, parse_instruction, split_operands
+from isa.widths import address_counts, register_counts
 
 K = OperandKind
 
@@ -176,3 +177,29 @@ def test_scoreboards_and_special_registers():
         (K.SCOREBOARD, 255, 0b11000),
     ]
     assert parse("S2R R0,SR_TID.X").operands[1] == Operand(K.SPECIAL_REGISTER, "SR_TID.X")
+
+
+@pytest.mark.parametrize(
+    ("opcode", "destination", "source"),
+    [
+        ("SYNCS.ARRIVE.TRANS64.A1T0", 2, 1),
+        ("SYNCS.EXCH.64", 2, 2),
+        ("SYNCS.PHASECHK.TRANS64.TRYWAIT", 2, 1),
+        ("QGMMA.SP.64x8x64.F32.E4M3.E4M3", 4, 4),
+        ("HGMMA.64x128x16.F32", 64, 4),
+    ],
+)
+def test_register_counts_of_mbarriers_and_warpgroup_products(opcode, destination, source):
+    """As `nvdisasm -plr` shows them for compiled code."""
+    mnemonic, *modifiers = opcode.split(".")
+    to, sources = register_counts(mnemonic, tuple(modifiers))
+    assert (to, sources[0]) == (destination, source)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "uniform"),
+    [("UBLKCP.S.G", [2, 2]), ("UBLKCP.G.S", [2, 1]), ("UBLKCP.S.S", [2, 1]), ("UTMALDG.3D", [5, 2])],
+)
+def test_uniform_registers_of_bulk_copies(opcode, uniform):
+    mnemonic, *modifiers = opcode.split(".")
+    assert [count for _, count in address_counts(mnemonic, tuple(modifiers))] == uniform

@@ -15,8 +15,9 @@ import numpy as np
 from isa.cubin import KernelCode
 from isa.errors import SubcoreError
 from isa.names import plain_name
+from traces.emulator.tensor_map import TENSOR_MAP_BYTES, TensorMap
 
-Value = np.ndarray | np.generic | int | float | bytes | None | tuple[Any, ...]
+Value = np.ndarray | np.generic | int | float | bytes | TensorMap | None | tuple[Any, ...]
 POINTER_BYTES = 8
 _FLOATS: dict[int, type[np.floating]] = {2: np.float16, 4: np.float32, 8: np.float64}
 _SCRATCH_POINTERS = 2  # Triton 3.4 and later: global scratch and profiler scratch behind the kernel's own parameters
@@ -45,6 +46,8 @@ def find_buffers(arguments: Sequence[Value], names: Sequence[str]) -> list[Buffe
             if value.dtype.hasobject or not value.dtype.isnative:
                 raise SubcoreError(f"{name}: an array of {value.dtype} cannot lie in GPU memory: convert it")
             found.setdefault(identity(value), Buffer([], value)).names.append(name)
+        elif isinstance(value, TensorMap):
+            search(name, value.array)
         elif isinstance(value, tuple | list):
             for k, member in enumerate(value):
                 search(f"{name}[{k}]", member)
@@ -78,6 +81,10 @@ def encode(value: Value, size: int, what: str, addresses: Mapping[tuple[Any, ...
             kind = "an array" if value is not None else "a null pointer"
             raise SubcoreError(f"{what} is {kind}, the kernel takes a value of {size} bytes there")
         raw = _pointer(value, addresses)
+    elif isinstance(value, TensorMap):
+        if size != TENSOR_MAP_BYTES:
+            raise SubcoreError(f"{what} is a tensor map of {TENSOR_MAP_BYTES} bytes, the kernel takes {size} there")
+        raw = value.encode(addresses[identity(value.array)], what)
     elif isinstance(value, bytes):
         raw = value
     elif isinstance(value, np.generic):
@@ -100,7 +107,7 @@ def encode(value: Value, size: int, what: str, addresses: Mapping[tuple[Any, ...
     else:
         raise SubcoreError(
             f"{what}: {type(value).__name__} is no kernel argument: pass numpy arrays, numpy or Python numbers, "
-            "bytes, None (a null pointer) or a tuple (a structure)"
+            "bytes, tensor maps, None (a null pointer) or a tuple (a structure)"
         )
     if len(raw) != size:
         wanted = {1: "np.int8", 2: "np.int16", 4: "np.int32 or np.float32", 8: "np.int64 or np.float64"}.get(size)
@@ -122,6 +129,8 @@ def _structure(members: Sequence[Value], what: str, addresses: Mapping[tuple[Any
             raw, alignment = _pointer(value, addresses), POINTER_BYTES
         elif isinstance(value, np.generic):
             raw, alignment = value.tobytes(), value.dtype.alignment
+        elif isinstance(value, TensorMap):
+            raw, alignment = value.encode(addresses[identity(value.array)], f"{what}[{k}]"), 64
         elif isinstance(value, bytes):
             raw, alignment = value, 1
         elif isinstance(value, tuple | list):

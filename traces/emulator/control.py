@@ -159,6 +159,8 @@ def control(op, warp, machine, pc, active, instructions):
     warp.group_pc[top] = pc + 1
     if kind == Operation.BRANCH or kind == Operation.BRANCH_DIVERGED:
         taken = np.uint32(active & predicate(op, warp, 0) & predicate(op, warp, 1))
+        if kind == Operation.BRANCH and op.variant and taken:  # .ANY: one lane takes all of them along
+            taken = group
         if kind == Operation.BRANCH_DIVERGED:
             # taken when the lanes that run are not (BRA.DIV) or are (BRA.CONV) all those of the mask in a
             converged = group == np.uint32(warp.a[0] & warp.alive)
@@ -243,6 +245,13 @@ def control(op, warp, machine, pc, active, instructions):
             machine.barrier_votes[barrier] += popcount(active & predicate(op, warp, 0))
             leave(warp, active, pc + 1)
             wait(warp, active, LaneState.BLOCK_BARRIER, barrier, pc + 1)
+    elif kind == Operation.CLUSTER_ARRIVE:
+        warp.cluster_arrived |= active
+    elif kind == Operation.CLUSTER_WAIT:
+        waiting = np.uint32(active & warp.cluster_arrived)
+        if waiting:
+            leave(warp, waiting, pc + 1)
+            wait(warp, waiting, LaneState.CLUSTER, 0, pc + 1)
     else:
         return np.int64(Status.UNSUPPORTED)
     return np.int64(Status.RUNNING)
@@ -250,11 +259,12 @@ def control(op, warp, machine, pc, active, instructions):
 
 @routine
 def open_barriers(machine, warps):
-    """Release every block barrier that is complete. True if one was."""
+    """Release every barrier of the running block that is complete. True if one was."""
     opened = False
+    first = machine.block_at * machine.warps
     for barrier in range(BLOCK_BARRIERS):
         waiting, alive, counted = 0, 0, 0
-        for w in range(machine.warps):
+        for w in range(first, first + machine.warps):
             warp = warps[w]
             here = np.uint32(0)
             for lane in range(LANES):
@@ -278,7 +288,7 @@ def open_barriers(machine, warps):
         machine.barrier_arrived[barrier] = 0
         machine.barrier_votes[barrier] = 0
         machine.barrier_voters[barrier] = 0
-        for w in range(machine.warps):
+        for w in range(first, first + machine.warps):
             warp = warps[w]
             here = np.uint32(0)
             for lane in range(LANES):

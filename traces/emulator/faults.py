@@ -12,7 +12,7 @@ import numpy as np
 from isa.errors import SubcoreError
 from isa.load import Kernel
 from isa.names import plain_name
-from traces.emulator.launch import LOCAL_WINDOW, SHARED_WINDOW, Image, Setup
+from traces.emulator.launch import LOCAL_WINDOW, SHARED_WINDOW, Image, Setup, asks_for_grid
 from traces.emulator.records import BLOCK_BARRIERS, LANES, LaneState, Operation, Space, Status
 
 Triple = tuple[int, int, int]
@@ -29,9 +29,13 @@ _KINDS = {
     Status.BAD_TARGET: "bad_target",
     Status.DEADLOCK: "deadlock",
     Status.BUDGET: "budget",
+    Status.DESCRIPTOR: "descriptor",
+    Status.DIVERGED: "divergence",
+    Status.REMOTE_BOUNDS: "out_of_bounds",
 }
 _PER_THREAD = ("out_of_bounds", "misaligned", "read_only", "uninitialized", "stack_overflow")
 _TRAPS = ("BPT",)
+_COPIES = {Operation.BULK_COPY: 16, Operation.TENSOR_COPY: 128, Operation.GROUP_MATRIX: 16}  # alignment, bytes
 _DRIVER_CALLS = ("CALL", "LEPC")
 
 
@@ -39,9 +43,9 @@ _DRIVER_CALLS = ("CALL", "LEPC")
 class Fault:
     """Where and why the emulator stopped. Fields that do not apply are None or empty.
 
-    `kind`: out_of_bounds, misaligned, uninitialized, read_only, stack_overflow, deadlock, budget,
-    bad_target, trap or unsupported. `space`: global, shared, local or constant. `distance_bytes`: of an address that
-    lies outside, to the nearest byte of the nearest allocation: 1 is the first byte behind it, -1 the last before it.
+    `kind`: out_of_bounds, misaligned, uninitialized, read_only, stack_overflow, deadlock, budget, bad_target, trap,
+    descriptor, divergence or unsupported. `space`: global, shared, local or constant. `distance_bytes`: of an address
+    that lies outside, to the nearest byte of the nearest allocation: 1 is the first byte behind it, -1 the last before.
     """
 
     kind: str
@@ -82,6 +86,8 @@ def fault_error(status: Status, kernel: Kernel, setup: Setup, image: Image, ops:
         space = _space(Space(int(ops["space"][index])), address)
         if ops["operation"][index] == Operation.COPY_TO_SHARED and address < 1 << 32:
             space = "shared"  # its destination
+        if ops["operation"][index] in _COPIES:
+            space, width = ("shared" if address < 1 << 32 else "global"), _COPIES[ops["operation"][index]]
         if ops["operation"][index] == Operation.LOAD_CONSTANT:
             space, bank = "constant", int(ops["variant"][index])
         if kind == "unsupported" and kernel.instructions[index].mnemonic in _TRAPS:
@@ -104,16 +110,19 @@ def fault_error(status: Status, kernel: Kernel, setup: Setup, image: Image, ops:
         warp=warp,
         thread=(thread % x, thread // x % y, thread // x // y) if threaded else None,
         space=space if threaded else "",
-        address=address if threaded else None,
+        address=address if threaded or kind == "descriptor" else None,
         access_bytes=width if threaded else 0,
         allocation=name,
         allocation_bytes=size,
         distance_bytes=distance,
     )
-    return EmulationError(_message(fault, kernel, image, problems.get(index, "no semantics"), budget), fault)
+    return EmulationError(
+        _message(fault, kernel, image, problems.get(index, "no semantics"), budget, status, setup.cooperative), fault
+    )
 
 
-def _message(fault: Fault, kernel: Kernel, image: Image, reason: str, budget: int) -> str:
+def _message(fault: Fault, kernel: Kernel, image: Image, reason: str, budget: int, status: Status,
+             cooperative: bool) -> str:  # fmt: skip
     place = f"{plain_name(fault.kernel)}: pc {fault.pc:#x} `{fault.instruction}`"
     if fault.line:
         place += f" ({fault.source_file}:{fault.line})"
@@ -124,7 +133,10 @@ def _message(fault: Fault, kernel: Kernel, image: Image, reason: str, budget: in
             text += f"; the driver supplies {', '.join(kernel.cubin.externals)}: build the kernel without"
         return text
     if fault.kind == "trap":
-        return f"{where}: the kernel stopped itself (__trap, or an assertion that failed)"
+        why = "__trap, or an assertion that failed"
+        if asks_for_grid(kernel) and not cooperative:
+            why += "; it has a grid-wide barrier: launch it as cooperative"
+        return f"{where}: the kernel stopped itself ({why})"
     if fault.kind == "budget":
         return (
             f"{where}: the budget of {budget} warp instructions is used up: raise it, "
@@ -134,7 +146,20 @@ def _message(fault: Fault, kernel: Kernel, image: Image, reason: str, budget: in
         return f"{where}: deadlock: {_waits(kernel, image)}"
     if fault.kind == "bad_target":
         return f"{where}: the pc leaves the code of the kernel"
+    if fault.kind == "descriptor":
+        if kernel.instructions[fault.pc // 16].mnemonic.startswith("UTMA"):
+            return (
+                f"{where}: no tensor map of the right rank (and, of a reduction, type) lies at {fault.address:#x}: "
+                "pass a TensorMap of the array for this parameter"
+            )
+        return f"{where}: a matrix descriptor with a base offset has no semantics here: align the tile to 1024 bytes"
+    if fault.kind == "divergence":
+        return f"{where}: needs all threads of four warps, 4i to 4i + 3, together"
     assert fault.address is not None
+    if status == Status.REMOTE_BOUNDS:
+        blocks, rank = int(image.machine["cluster_blocks"][0]), fault.address >> 24 & 255
+        why = f"which has {blocks} blocks" if rank >= blocks else "which this access cannot reach"
+        return f"{where}: shared address {fault.address:#x} names block {rank} of the cluster, {why}"
     access = f"{fault.space} address {fault.address:#x} ({fault.access_bytes} bytes)"
     if fault.kind == "misaligned":
         return f"{where}: {access} is not a multiple of {fault.access_bytes}; {_relation(fault)}"
@@ -180,7 +205,7 @@ def _nearest(space: str, bank: int, address: int, image: Image) -> tuple[str, in
         ]
     elif space == "shared":
         ranges = [(int(machine["shared_base"]), int(machine["shared_end"]), "the block's shared memory")]
-        address &= 0xFFFFFFFF
+        address &= 0xFFFFFF if machine["cluster_blocks"] > 1 else 0xFFFFFFFF
     elif space == "local":
         ranges = [(0, int(machine["local_bytes"]), "the thread's local memory")]
         address &= 0xFFFFFFFF
@@ -205,14 +230,23 @@ def _place(kernel: Kernel, pc: int) -> tuple[str, int]:
 
 
 def _waits(kernel: Kernel, image: Image) -> str:
-    """Who waits for what in the block that stopped."""
+    """Who waits for what in the blocks that stopped."""
     machine, waiting, exited = image.machine[0], Counter[tuple[int, int, int]](), 0
-    for w in range(int(machine["warps"])):
-        warp = image.warps[w]
+    per_block = int(machine["warps"])
+    for warp in image.warps:
+        w = int(warp["slot"]) % per_block
+        here = {
+            lane: int(warp["group_pc"][g])
+            for g in range(int(warp["groups"]))
+            for lane in range(LANES)
+            if int(warp["group_mask"][g]) >> lane & 1
+        }
         for lane in range(min(LANES, int(machine["threads"]) - w * LANES)):
             state = int(warp["lane_state"][lane])
             if state == LaneState.EXITED:
                 exited += 1
+            elif lane in here:
+                waiting[-int(warp["blocked"]), int(warp["blocked_address"]) & 0xFFFFFFFF, here[lane]] += 1
             else:
                 waiting[state, int(warp["lane_wait"][lane]), int(warp["lane_pc"][lane]) - 1] += 1
     parts = []
@@ -225,6 +259,12 @@ def _waits(kernel: Kernel, image: Image) -> str:
             text += f" for barrier {what} of {_threads(wanted) if wanted else 'all threads'}"
         elif state == LaneState.CONVERGE:
             text += f" for the other lanes at convergence barrier B{what}"
+        elif state == LaneState.CLUSTER:
+            text += " for the other blocks of the cluster"
+        elif state == -Operation.PHASE_BARRIER:
+            text += f" for the mbarrier at shared address {what:#x}"
+        elif state in (-Operation.GROUP_MATRIX, -Operation.GROUP_WAIT):
+            text += " for the other warps of the warpgroup"
         elif state == LaneState.WARP_SYNC:
             text += f" for the lanes {what:#010x} of their warp"
         parts.append(text)

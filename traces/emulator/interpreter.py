@@ -6,33 +6,33 @@ import numpy as np
 
 from isa.bits import trailing_zeros
 from isa.jit import entry, routine, stage
-from traces.emulator.control import ROTATE_AFTER, control, open_barriers, push
+from traces.emulator.blocks import at_chunk_end, enter_block, open_clusters, start_team
+from traces.emulator.bulk_copy import bulk_copy, store_async, tensor_copy
+from traces.emulator.control import control, open_barriers, rotate
 from traces.emulator.floating import floating
 from traces.emulator.integer import integer
 from traces.emulator.lanes import across, shuffle, special_register
 from traces.emulator.matrix_memory import copy_to_shared, matrix_access
 from traces.emulator.memory import access, load_constant, log_addresses, query_space
 from traces.emulator.packed import packed
-from traces.emulator.phase_barrier import phase_barrier
+from traces.emulator.phase_barrier import log_operands, phase_barrier
 from traces.emulator.records import (
     ALL,
-    BLOCK_BARRIERS,
-    CONVERGENCE_BARRIERS,
     FIRST_CONTROL,
     FIRST_MEMORY,
     LANES,
     NONE,
-    TRUE,
     UNIFORM_PREDICATE,
     Kind,
-    LaneState,
     Operation,
     Status,
 )
 from traces.emulator.tensor import matrix, transpose
+from traces.emulator.warpgroup import group_matrix, group_wait
 
 SLICE = 1 << 14  # instructions of one warp before the next one gets its turn (guess; matters only for spinning warps)
-SIZE_LIMIT = 1 << 40
+TEAM_SLICE = 1 << 9  # the same where several blocks run together, which often wait for each other
+EXPIRATIONS = 64  # waits at mbarriers that end with nothing, all warps waiting, before that is a deadlock (guess)
 
 
 @stage
@@ -121,10 +121,37 @@ def write_back(op, warp, active):
 
 
 @routine
-def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log, accesses, lane_address, slot, limit):
-    """Run a warp for at most `limit` instructions, until it waits, ends or fails. Returns a Status."""
+def asynchronous(op, warp, warps, machine, allocation, words, halves, data, accesses, lane_address, active, record):
+    """Run a bulk copy or a part of a warpgroup's matrix instruction, and log it. Returns a Status."""
+    kind = op.operation
+    if kind == Operation.STORE_ASYNC:
+        status = store_async(op, warp, machine, allocation, words, halves, data, active)
+        if status == Status.RUNNING:
+            record.access = log_operands(warp, machine, accesses, lane_address, active)
+    elif kind == Operation.BULK_COPY or kind == Operation.TENSOR_COPY:
+        if kind == Operation.BULK_COPY:
+            status = bulk_copy(op, warp, machine, allocation, words, data, accesses)
+        else:
+            status = tensor_copy(op, warp, machine, allocation, words, data, accesses)
+        record.access = machine.copied
+    elif kind == Operation.GROUP_MATRIX:
+        status = group_matrix(op, warp, warps, machine, words, active)
+    else:
+        status = group_wait(op, warp, warps, machine)
+    return status
+
+
+@routine
+def run_warp(
+    machine, warps, warp, ops, constants, allocation, words, halves, data, log, accesses, lane_address, slot, limit
+):
+    """Run a warp for at most `limit` instructions, until it waits, ends or fails. Returns a Status.
+
+    An instruction that is BLOCKED leaves no trace; the warp's other groups of lanes run, if there are any.
+    """
     instructions = len(ops)
     left = limit
+    stuck = 0
     status = np.int64(Status.RUNNING)
     logged = machine.logged
     while warp.groups > 0 and left > 0:
@@ -185,7 +212,12 @@ def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log
                     elif kind == Operation.PHASE_BARRIER:
                         status = phase_barrier(op, warp, machine, allocation, words, active)
                         if status == Status.RUNNING:
-                            record.access = log_addresses(warp, machine, accesses, lane_address, active)
+                            record.access = log_operands(warp, machine, accesses, lane_address, active)
+                    elif kind > Operation.PHASE_BARRIER:
+                        status = asynchronous(
+                            op, warp, warps, machine, allocation, words, halves, data, accesses, lane_address,
+                            active, record,
+                        )  # fmt: skip
                     elif kind == Operation.QUERY_SPACE:
                         query_space(op, warp, machine)
                     elif kind >= Operation.LOAD_MATRIX:
@@ -212,6 +244,19 @@ def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log
                     limit -= left
                     left = 0
             pc += 1
+        if status == Status.BLOCKED:
+            logged -= 1
+            left += 1
+            warp.executed -= 1
+            warp.blocked = ops[pc].operation
+            warp.group_pc[top] = pc
+            stuck += 1
+            if stuck >= warp.groups:
+                break
+            status = np.int64(Status.RUNNING)
+            rotate(warp)
+            continue
+        stuck = 0
         if status != Status.RUNNING:
             machine.error_pc = pc
             break
@@ -224,94 +269,46 @@ def run_warp(machine, warp, ops, constants, allocation, words, halves, data, log
     return np.int64(Status.RUNNING if warp.groups > 0 else Status.WAITING)
 
 
-@routine
-def start_block(machine, warps, words):
-    """Fresh warps, shared and local memory for block `next_block`."""
-    number = machine.next_block
-    machine.block_index[0] = number % machine.grid[0]
-    machine.block_index[1] = number // machine.grid[0] % machine.grid[1]
-    machine.block_index[2] = number // machine.grid[0] // machine.grid[1]
-    for barrier in range(BLOCK_BARRIERS):
-        machine.barrier_arrived[barrier] = 0
-        machine.barrier_votes[barrier] = 0
-        machine.barrier_voters[barrier] = 0
-    width, height = machine.block[0], machine.block[1]
-    for w in range(machine.warps):
-        warp = warps[w]
-        for register in range(machine.registers):
-            for lane in range(LANES):
-                warp.register[register, lane] = 0
-        for register in range(NONE):
-            warp.uniform[register] = 0
-        for k in range(2 * UNIFORM_PREDICATE):
-            warp.predicate[k] = np.uint32(ALL) if k & TRUE == TRUE else np.uint32(0)
-        for barrier in range(CONVERGENCE_BARRIERS):
-            for lane in range(LANES):
-                warp.convergence[barrier, lane] = 0
-        warp.index = w
-        warp.executed = 0
-        warp.rotate_at = ROTATE_AFTER
-        warp.groups = 0
-        alive = np.uint32(0)
-        for lane in range(LANES):
-            thread = w * LANES + lane
-            warp.thread[0, lane] = thread % width
-            warp.thread[1, lane] = thread // width % height
-            warp.thread[2, lane] = thread // width // height
-            warp.lane_state[lane] = LaneState.EXITED
-            if thread < machine.threads:
-                alive |= np.uint32(1) << np.uint32(lane)
-                warp.lane_state[lane] = LaneState.RUNNING
-        warp.alive = alive
-        push(warp, 0, alive)
-    first, last = machine.shared_at >> 2, (machine.shared_at + machine.shared_end + 3) >> 2
-    for word in range(first, last):
-        words[word] = 0
-        if machine.shadow_from <= machine.shared_at:
-            words[word + (machine.shadow_move >> 2)] = 0
-    machine.unwritten = machine.shared_end - machine.shared_base
-    if machine.shadow_from != machine.shared_at:
-        machine.unwritten = 0 if machine.shadow_from == machine.local_at else SIZE_LIMIT
-    first = machine.local_at >> 2
-    for word in range(first, first + machine.warps * LANES * (machine.local_bytes >> 2)):
-        words[word] = 0
-    machine.block_live = 1
-    machine.current_warp = 0
-    machine.progress = 0
-
-
 @entry
-def run(machine, warps, ops, constants, allocation, words, halves, data, log, accesses, lane_address):
+def run(machine, blocks, warps, ops, constants, allocation, words, halves, data, log, accesses, lane_address):
     """Emulate until a chunk of blocks is complete, the log is full, a pause is due, or an error. Returns a Status.
 
     Call again to go on. `log`, `accesses` and `lane_address` hold the chunk so far and may be replaced by longer copies
-    between calls. `words`, `halves` and `data` are views of one memory array.
+    between calls. `words`, `halves` and `data` are views of one memory array; `blocks` and `warps` hold one team.
     """
+    team_warps = machine.team_blocks * machine.warps
+    turn = SLICE if machine.team_blocks == 1 else TEAM_SLICE
     while True:
         if machine.block_live == 0:
             if machine.next_block >= machine.blocks:
                 return np.int64(Status.GRID_DONE)
-            if machine.chunk_blocks >= machine.chunk_block_limit or machine.logged >= machine.chunk_target:
+            full = machine.chunk_blocks >= machine.chunk_block_limit or machine.logged >= machine.chunk_target
+            if full and at_chunk_end(machine):
                 return np.int64(Status.CHUNK_DONE)
-            start_block(machine, warps, words)
-        while machine.current_warp < machine.warps:
+            start_team(machine, blocks, warps, words)
+        while machine.current_warp < team_warps:
             warp = warps[machine.current_warp]
             if warp.groups > 0:
-                # an instruction has two accesses at most
-                room = min(len(log) - machine.logged, (len(accesses) - machine.accesses) // 2)
+                at = machine.current_warp // machine.warps
+                if at != machine.block_at:
+                    enter_block(machine, blocks, at)
+                # an instruction has up to two accesses with lane addresses, or seven without
+                room = min(len(log) - machine.logged, (len(accesses) - machine.accesses) // 7)
                 room = min(room, (len(lane_address) - machine.addresses) // (2 * LANES))
                 if room <= 0:
                     return np.int64(Status.LOG_FULL)
                 if machine.executed >= machine.budget:
                     machine.error_pc = warp.group_pc[warp.groups - 1]
-                    machine.error_warp = machine.current_warp
+                    machine.error_warp = warp.index
                     return np.int64(Status.BUDGET)
                 if machine.executed >= machine.pause_at:
                     return np.int64(Status.PAUSED)
-                limit = min(room, SLICE, machine.budget - machine.executed, machine.pause_at - machine.executed)
-                slot = machine.chunk_blocks * machine.warps + machine.current_warp
+                limit = min(room, turn, machine.budget - machine.executed, machine.pause_at - machine.executed)
+                before = machine.executed
+                warp.blocked = 0
                 status = run_warp(
                     machine,
+                    warps,
                     warp,
                     ops,
                     constants,
@@ -322,35 +319,54 @@ def run(machine, warps, ops, constants, allocation, words, halves, data, log, ac
                     log,
                     accesses,
                     lane_address,
-                    slot,
+                    (blocks[at].linear - machine.next_block + machine.chunk_blocks) * machine.warps + warp.index,
                     limit,
                 )
-                machine.progress = 1
-                if status > Status.WAITING:
-                    machine.error_warp = machine.current_warp
+                if machine.executed != before:
+                    machine.progress = 1
+                if status > Status.WAITING and status != Status.BLOCKED:
+                    machine.error_warp = warp.index
                     return status
                 pauses = machine.pauses
                 machine.pauses = 0
-                if status == Status.RUNNING and limit < SLICE and not pauses:
+                if status == Status.RUNNING and limit < turn and not pauses:
                     continue  # stopped for room, pause or budget: see why at once
             machine.current_warp += 1
         machine.current_warp = 0
-        opened = open_barriers(machine, warps)
-        alive = False
-        for w in range(machine.warps):
+        opened = False
+        for at in range(machine.team_blocks):
+            if at != machine.block_at:
+                enter_block(machine, blocks, at)
+            if open_barriers(machine, warps):
+                opened = True
+        if (machine.cluster_blocks > 1 or machine.progress == 0) and open_clusters(machine, warps):
+            opened = True
+        last, waits = -1, False
+        for w in range(team_warps):
             if warps[w].alive:
-                alive = True
-        if not alive:
+                last = w
+                if warps[w].blocked == Operation.PHASE_BARRIER:
+                    waits = True
+        if opened:
+            machine.expired = 0
+        if last < 0:
             machine.block_live = 0
-            machine.next_block += 1
-            machine.chunk_blocks += 1
+            machine.next_block += machine.team_blocks
+            machine.chunk_blocks += machine.team_blocks
         elif machine.progress == 0 and not opened:
-            for w in range(machine.warps):
-                if warps[w].alive:
-                    machine.error_warp = w
-                    machine.error_lane = np.int64(trailing_zeros(np.uint64(warps[w].alive)))
-                    machine.error_pc = warps[w].lane_pc[machine.error_lane] - 1
-            return np.int64(Status.DEADLOCK)
+            if waits and machine.expired < EXPIRATIONS:
+                machine.expired += 1
+                for w in range(team_warps):
+                    warps[w].expires = 1
+            else:
+                enter_block(machine, blocks, last // machine.warps)
+                warp = warps[last]
+                machine.error_warp = warp.index
+                machine.error_lane = np.int64(trailing_zeros(np.uint64(warp.alive)))
+                machine.error_pc = warp.lane_pc[machine.error_lane] - 1
+                if warp.groups:
+                    machine.error_pc = warp.group_pc[warp.groups - 1]
+                return np.int64(Status.DEADLOCK)
         machine.progress = 0
 
 

@@ -37,7 +37,8 @@ class Special(IntEnum):
     SHARED_BYTES = 18
     VIRTUAL_WARP = 19  # bits 8 and up: the warp in its SM
     WARP_SLOTS = 20  # bits 8 and up: warps that an SM can hold
-    CLUSTER_SIZE = 21
+    CLUSTER_SIZE = 21  # 1, see `launch`: it only selects where code looks for the size
+    RANK = 22  # of the block in its cluster
 
 
 ANY, ALL_LANES, EQUAL = 0, 1, 2  # VOTE
@@ -86,6 +87,8 @@ def special_register(op, warp, machine):
             value = np.uint32(op.extra << 8)
         elif which == Special.CLUSTER_SIZE:
             value = np.uint32(1)
+        elif which == Special.RANK:
+            value = np.uint32(machine.rank)
         elif which == Special.WARP:
             value = np.uint32(warp.index)
         elif which == Special.SHARED_WINDOW_HIGH:

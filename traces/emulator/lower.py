@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from isa.operand import Instruction
-from traces.emulator import lower_floating, lower_integer, lower_system, lower_tensor  # noqa: F401  (they fill LOWER)
+from traces.emulator import (  # noqa: F401  (they fill LOWER)
+    lower_floating,
+    lower_hopper,
+    lower_integer,
+    lower_system,
+    lower_tensor,
+)
 from traces.emulator.lowering import LOWER, Lowering, Unsupported
 from traces.emulator.records import ALL, MICRO_OPERATION, NONE, TRUE, UNIFORM_PREDICATE, Operation
 

@@ -20,11 +20,9 @@ from traces.emulator.lowering import (
 from traces.emulator.records import ALL, NONE, TRUE, Kind, Operation
 
 
-@lowers("NOP", "MEMBAR", "ERRBAR", "CCTL", "DEPBAR", "LDGDEPBAR", "FENCE", "CGAERRBAR", "WARPGROUP", "ENDCOLLECTIVE")
+@lowers("NOP", "MEMBAR", "ERRBAR", "CCTL", "DEPBAR", "LDGDEPBAR", "FENCE", "CGAERRBAR", "ENDCOLLECTIVE")
 def _nothing(low: Lowering) -> None:
     """Ordering and hints: the emulator runs memory in program order, and copies complete at once."""
-    if low.ins.mnemonic == "WARPGROUP" and not low.has("ARRIVE", "DEPBAR"):
-        raise Unsupported("WARPGROUP")
     low.op["operation"] = Operation.NOTHING
 
 

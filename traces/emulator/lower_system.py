@@ -29,7 +29,7 @@ _SPECIAL = {
     "SR_LEMASK": Special.LESS_EQUAL_MASK,
     "SR_GTMASK": Special.GREATER_MASK,
     "SR_GEMASK": Special.GREATER_EQUAL_MASK,
-    "SR_CgaCtaId": Special.ZERO,  # clusters of one block
+    "SR_CgaCtaId": Special.RANK,
     "SR_SWINHI": Special.SHARED_WINDOW_HIGH,
     "SR_LWINHI": Special.LOCAL_WINDOW_HIGH,
     "SR_GLOBALTIMERLO": Special.GLOBAL_TIMER,
@@ -149,7 +149,7 @@ def memory_address(low: Lowering, operand: Operand, space: int, size: int) -> No
     low.op["address_wide"] = operand.count == 2
     low.op["address_scale"] = operand.scale
     low.op["address_uniform"] = operand.uniform
-    narrow = low.has("E") and operand.count == 1 and operand.register != NONE
+    narrow = low.has("E") and operand.count == 1 and (operand.register != NONE or "U32" in operand.suffixes)
     low.op["address_uniform_wide"] = operand.uniform_count == 2 or narrow
 
 
@@ -270,7 +270,7 @@ def _phase_barrier(low: Lowering) -> None:
         variant = Barrier.EXCHANGE
         low.source(0, expect(low.data, 1)[0], "u64")
     elif low.has("PHASECHK"):
-        variant = Barrier.TEST
+        variant = Barrier.TRY if low.has("TRYWAIT") else Barrier.TEST
         low.source(0, expect(low.data, 1)[0])
     elif low.has("ARRIVE"):
         variant = Barrier.ARRIVE
@@ -286,11 +286,6 @@ def _phase_barrier(low: Lowering) -> None:
 
 
 # ---------------------------------------------------------------- control flow
-
-
-@lowers("UCGABAR_ARV", "UCGABAR_WAIT", "UCGABAR_GET", "UCGABAR_SET")
-def _cluster_barrier(low: Lowering) -> None:
-    raise Unsupported("clusters of thread blocks")
 
 
 @lowers("BPT")
@@ -312,7 +307,7 @@ def _barrier_number(low: Lowering) -> int:
 
 @lowers("BRA", "CALL", "JMP")
 def _branch(low: Lowering) -> None:
-    low.only("U", "DIV", "CONV", "REL", "NOINC")
+    low.only("U", "DIV", "CONV", "REL", "NOINC", "ANY")
     if low.ins.mnemonic == "CALL" and low.data:
         start = expect([o for o in low.ins.operands if o.kind == OperandKind.TARGET], 1)[0]
         low.op["operation"], low.op["immediate"] = Operation.BRANCH_INDIRECT, start.value
@@ -328,7 +323,7 @@ def _branch(low: Lowering) -> None:
         else:
             low.constant(0, ALL)
         return
-    low.op["operation"] = Operation.BRANCH
+    low.op["operation"], low.op["variant"] = Operation.BRANCH, int(low.has("ANY"))
     for slot, operand in enumerate(expect(low.predicates, 0, 1, 2)):
         low.predicate(slot, operand)
 

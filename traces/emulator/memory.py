@@ -9,6 +9,9 @@ from isa.jit import routine, stage
 from traces.emulator.atomics import atomic
 from traces.emulator.records import ALL, LANES, NONE, Operation, Space, Status
 
+RANK_SHIFT = 24  # compiled code puts the rank of a block there (PRMT with selector 0x654, LEA by 24)
+RANK_BELOW = (1 << RANK_SHIFT) - 1
+
 
 @routine
 def lane_addresses(op, warp):
@@ -57,6 +60,31 @@ def find_allocation(machine, allocation, at):
 
 
 @routine
+def resolve_cluster(op, warp, machine, active):
+    """`resolve` for shared memory in a cluster: bits 24 and up of an address are the rank of a block."""
+    width = np.int64(op.bytes)
+    remote = op.space == Space.GENERIC or op.operation >= Operation.PHASE_BARRIER
+    substitute = np.uint64(0)
+    for step in range(2):  # active lanes, then the others
+        for lane in range(LANES):
+            if not (active >> np.uint32(lane)) & np.uint32(1):
+                if step:
+                    warp.wide_d[lane] = substitute
+                continue
+            at = np.int64(warp.address[lane] & ALL)
+            rank, offset = at >> RANK_SHIFT, at & RANK_BELOW
+            if rank >= machine.cluster_blocks or (rank != machine.rank and not remote):
+                return fail(machine, Status.REMOTE_BOUNDS, lane, warp.address[lane])
+            if offset & (width - 1):
+                return fail(machine, Status.MISALIGNED, lane, warp.address[lane])
+            if offset < machine.shared_base or offset + width > machine.shared_end:
+                return fail(machine, Status.SHARED_BOUNDS, lane, warp.address[lane])
+            substitute = np.uint64(machine.shared_at + (rank - machine.rank) * machine.shared_step + offset)
+            warp.wide_d[lane] = substitute
+    return np.int64(Status.RUNNING)
+
+
+@routine
 def resolve(op, warp, machine, allocation, active, space):
     """Check every active lane and put byte offsets into the memory array into `warp.wide_d`. Returns a Status.
 
@@ -66,11 +94,13 @@ def resolve(op, warp, machine, allocation, active, space):
     width = np.int64(op.bytes)
     first = np.int64(trailing_zeros(np.uint64(active)))
     if space == Space.SHARED:
+        if machine.cluster_blocks > 1:
+            return resolve_cluster(op, warp, machine, active)
         begin, end, move = machine.shared_base, machine.shared_end, machine.shared_at
         status = np.int64(Status.SHARED_BOUNDS)
     elif space == Space.LOCAL:
         begin, end = np.int64(0), machine.local_bytes
-        move = machine.local_at + np.int64(warp.index) * LANES * machine.local_bytes
+        move = machine.local_at + np.int64(warp.slot) * LANES * machine.local_bytes
         status = np.int64(Status.LOCAL_BOUNDS)
     else:
         hint = allocation[op.allocation]

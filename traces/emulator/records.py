@@ -8,6 +8,9 @@ import numpy as np
 
 LANES = 32
 REGISTERS = 256  # per lane; 255 is RZ
+SCRATCH = REGISTERS  # four more rows: factor A of a warpgroup's matrix instruction, when it comes from memory
+GROUP_WARPS = 4  # warps of a warpgroup
+GROUP_COMMITS = 8  # committed groups of matrix instructions that a warp remembers (WARPGROUP.DEPBAR allows 7 at most)
 NONE = 255  # "no register"
 ALL = 0xFFFFFFFF
 PREDICATES = 16  # 0-6 P0-P6, 7 PT, 8-14 UP0-UP6, 15 UPT: one lane mask each
@@ -114,6 +117,12 @@ class Operation(IntEnum):
     STORE_MATRIX = 126  # STSM
     QUERY_SPACE = 127  # QSPC
     PHASE_BARRIER = 128  # SYNCS, ARRIVES
+    STORE_ASYNC = 129  # STAS, REDAS: a store that counts at an mbarrier
+    BULK_COPY = 130  # UBLKCP, UBLKRED, UBLKPF
+    TENSOR_COPY = 131  # UTMALDG, UTMASTG, UTMAREDG, UTMAPF
+    GROUP_MATRIX = 132  # HGMMA, QGMMA, IGMMA
+    GROUP_ARRIVE = 133  # WARPGROUP.ARRIVE
+    GROUP_WAIT = 134  # WARPGROUP.DEPBAR
     # control flow: every value from here on may change the pc or the lanes that run
     BRANCH = 160
     EXIT = 161
@@ -130,6 +139,8 @@ class Operation(IntEnum):
     YIELD = 173
     ELECT = 174
     SLEEP = 175  # NANOSLEEP: the next warp gets its turn
+    CLUSTER_ARRIVE = 176
+    CLUSTER_WAIT = 177
     UNSUPPORTED = 255
 
 
@@ -197,11 +208,12 @@ class LaneState(IntEnum):
     WARP_SYNC = 2
     BLOCK_BARRIER = 3
     EXITED = 4
+    CLUSTER = 5  # waits at UCGABAR_WAIT
 
 
 WARP = np.dtype(
     [
-        ("register", "u4", (REGISTERS, LANES)),
+        ("register", "u4", (REGISTERS + 4, LANES)),
         ("uniform", "u4", (REGISTERS,)),
         ("predicate", "u4", (PREDICATES,)),
         ("thread", "u4", (3, LANES)),  # threadIdx x, y, z
@@ -216,6 +228,16 @@ WARP = np.dtype(
         ("lane_wait", "u4", (LANES,)),  # CONVERGE: barrier; WARP_SYNC: mask; BLOCK_BARRIER: id
         ("alive", "u4"),
         ("index", "i4"),  # in the block
+        ("slot", "i4"),  # among the warps of all blocks that run together
+        ("blocked", "i4"),  # operation that the warp repeats until it can go on, 0 = none
+        ("blocked_address", "i8"),  # of the mbarrier
+        ("expires", "i4"),  # 1: its next wait at an mbarrier comes back with nothing
+        ("cluster_arrived", "u4"),  # lanes that wait for the others of the cluster, or will
+        # the warp's part in matrix instructions of its warpgroup
+        ("group_arrivals", "i8"),
+        ("group_issued", "i8"),
+        ("group_commits", "i8"),
+        ("group_issued_at", "i8", (GROUP_COMMITS,)),  # `group_issued` at the last commits, by number
         ("executed", "i8"),
         ("rotate_at", "i8"),  # when `executed` reaches this, another group gets its turn
         ("barrier_count", "u4"),  # BAR.RED: lanes of the block whose predicate held
@@ -243,6 +265,7 @@ class Status(IntEnum):
 
     RUNNING = 0
     WAITING = 1  # the warp waits at a block barrier, or has finished
+    BLOCKED = 15  # the instruction cannot run yet; nothing of it has happened
     CHUNK_DONE = 2
     LOG_FULL = 3
     PAUSED = 4
@@ -258,6 +281,9 @@ class Status(IntEnum):
     BUDGET = 14
     READ_ONLY = 32
     UNINITIALIZED = 33
+    DESCRIPTOR = 34  # a matrix or copy descriptor that says something without semantics here
+    DIVERGED = 35  # an instruction that the whole warp must run together
+    REMOTE_BOUNDS = 36  # shared memory of a block that the cluster does not have, or that has ended
 
 
 MACHINE = np.dtype(
@@ -270,8 +296,17 @@ MACHINE = np.dtype(
         ("registers", "i4"),  # per lane
         ("next_block", "i8"),  # linear id
         ("blocks", "i8"),
-        ("block_live", "i4"),  # 1: a block is under way
-        ("current_warp", "i4"),
+        ("block_live", "i4"),  # 1: blocks are under way
+        ("current_warp", "i4"),  # among the warps of the blocks that run together
+        # blocks that run together: those of a cluster, all of a cooperative launch, else one
+        ("team_blocks", "i4"),
+        ("cluster", "i4", (3,)),
+        ("cluster_blocks", "i4"),
+        ("block_at", "i4"),  # the running block among them
+        ("rank", "i4"),  # of the running block in its cluster
+        ("shared_first", "i8"),  # shared memory of the first one, as `shared_at`
+        ("shared_step", "i8"),  # from there to that of the next one
+        ("expired", "i4"),  # times that waits at mbarriers came back with nothing, since one last changed
         ("progress", "i4"),  # a warp ran since the first one of the round
         # memory: one array holds global, shared and local memory, in this order
         ("global_base", "i8"),  # address of its byte 0
@@ -291,6 +326,14 @@ MACHINE = np.dtype(
         ("matrix_a", "f8", (16, 128)),
         ("matrix_b", "f8", (128, 8)),
         ("matrix_c", "f8", (16, 8)),
+        ("group_b", "f8", (64, 256)),
+        ("group_c", "f8", (16, 256)),
+        # the running bulk copy: its first record, and per dimension of a tile, 0 the contiguous one
+        ("copied", "i8"),
+        ("copy_start", "i8", (5,)),  # first step inside the tensor
+        ("copy_steps", "i8", (5,)),  # steps inside the tensor
+        ("copy_box", "i8", (5,)),  # steps of the tile
+        ("copy_pitch", "i8", (5,)),  # bytes of a step
         ("pauses", "i4"),  # 1: the running warp waits for others, the next one gets its turn
         ("barrier_arrived", "i4", (BLOCK_BARRIERS,)),  # threads that arrived without waiting
         ("barrier_threads", "i4", (BLOCK_BARRIERS,)),  # expected; 0 = all
@@ -314,6 +357,20 @@ MACHINE = np.dtype(
         ("error_warp", "i4"),
         ("error_lane", "i4"),
         ("error_address", "i8"),
+    ],
+    align=True,
+)
+# A block that waits while another one of its team runs: fields of MACHINE.
+BLOCK = np.dtype(
+    [
+        ("block_index", "i4", (3,)),
+        ("rank", "i4"),
+        ("linear", "i8"),
+        ("barrier_arrived", "i4", (BLOCK_BARRIERS,)),
+        ("barrier_threads", "i4", (BLOCK_BARRIERS,)),
+        ("barrier_votes", "i4", (BLOCK_BARRIERS,)),
+        ("barrier_voters", "i4", (BLOCK_BARRIERS,)),
+        ("barrier_variant", "i4", (BLOCK_BARRIERS,)),
     ],
     align=True,
 )

@@ -26,12 +26,14 @@ from traces.emulator.launch import (
     Image,
     Setup,
     build_image,
+    cluster_of,
     host_copies,
     triple,
 )
 from traces.emulator.lower import lower
 from traces.emulator.records import LANES, LOG, Status
-from traces.kernels.catalogue import KernelCase
+from traces.emulator.tensor_map import TensorMap
+from traces.kernels.catalogue import Argument, KernelCase
 from traces.stream import MEMORY_ACCESS, BlockStreams, Launch
 
 CHUNK_INSTRUCTIONS = 1 << 20  # a chunk ends at the first block boundary behind this
@@ -63,6 +65,8 @@ class EmulatedTrace:
         stack_bytes: int | None = None,
         constants: Mapping[str, np.ndarray] | None = None,
         budget: int = BUDGET_INSTRUCTIONS,
+        cluster: Sequence[int] | int | None = None,
+        cooperative: bool = False,
         check_uninitialized: bool = True,
         uninitialized: Sequence[str] = (),
         red_zone_bytes: int = RED_ZONE_BYTES,
@@ -74,7 +78,8 @@ class EmulatedTrace:
         `arguments`: see `traces.emulator.arguments`; read-only arrays may not be written. `names`: of the arguments;
         `outputs`: those that `outputs()` returns (default: all arrays). `budget`: warp instructions.
         `check_uninitialized`: reads of shared memory before a write are errors; `uninitialized`: names of arrays
-        whose initial bytes are no values, so that reading them before a write is an error as well.
+        whose initial bytes are no values, so that reading them before a write is an error as well. `cluster`: blocks
+        per cluster (default: the kernel's attribute); `cooperative`: all blocks run at once, for grid-wide barriers.
         """
         self.kernel = kernel
         self.program = kernel.program
@@ -96,6 +101,8 @@ class EmulatedTrace:
             check_uninitialized,
             tuple(uninitialized),
             red_zone_bytes,
+            cluster_of(kernel, cluster),
+            cooperative,
         )
         self._outputs = set(outputs)
         self._budget, self._chunk_instructions, self._chunk_blocks = budget, chunk_instructions, chunk_blocks
@@ -116,6 +123,7 @@ class EmulatedTrace:
             shared_base=SHARED_WINDOW,
             local_base=LOCAL_WINDOW,
             copies=host_copies(image),
+            cluster=self._setup.cluster,
         )
 
     @property
@@ -139,6 +147,7 @@ class EmulatedTrace:
         return Status(
             interpreter.run(
                 as_records(image.machine)[0],
+                as_records(image.blocks),
                 as_records(image.warps),
                 as_records(self._ops),
                 image.constants,
@@ -187,6 +196,30 @@ class EmulatedTrace:
                 self._finish(image)
             if streams is not None:
                 yield streams
+
+    def probe(self, blocks: Sequence[int]) -> list[int]:
+        """Warp instructions that single blocks (linear ids) execute on the initial memory, without those before them.
+
+        For kernels whose blocks do not wait for each other. Errors as `blocks()`; a block that executes more than
+        2**27 warp instructions is one.
+        """
+        image = build_image(self.kernel, self._setup)
+        machine, logs, lengths = image.machine[0], _logs(1 << 16), []
+        for block in blocks:
+            if not 0 <= block < self.launch.blocks:
+                raise SubcoreError(f"{self.program.kernel}: no block {block}; the grid has {self.launch.blocks}")
+            before = int(machine["executed"])
+            machine["budget"], machine["next_block"], machine["blocks"] = before + MAX_LOG, block, block + 1
+            status = Status.RUNNING
+            while status != Status.GRID_DONE:
+                machine["pause_at"] = machine["executed"] + PAUSE_INSTRUCTIONS
+                machine["chunk_blocks"], machine["chunk_block_limit"], machine["chunk_target"] = 0, 1, MAX_LOG
+                status = self._advance(image, *logs)
+                if status not in (Status.PAUSED, Status.LOG_FULL, Status.CHUNK_DONE, Status.GRID_DONE):
+                    raise fault_error(status, self.kernel, self._setup, image, self._ops, self._problems, MAX_LOG)
+                _forget(machine)
+            lengths.append(int(machine["executed"]) - before)
+        return lengths
 
     def _larger(self, logs: Logs, image: Image) -> Logs:
         machine = image.machine[0]
@@ -286,20 +319,33 @@ def emulate(
             known = ", ".join(f"sm_{a}" for a in source.architectures)
             raise SubcoreError(f"{source.name}: uses instructions that sm_{architecture} does not have; choose {known}")
         loaded = load_kernel(compile_cuda(source.source, architecture), source.kernel)
-        given = {
-            "names": [a.name for a in source.arguments],
-            "outputs": [a.name for a in source.arguments if a.output],
-            "dynamic_shared_bytes": source.dynamic_shared_bytes,
-            "stack_bytes": source.stack_bytes,
-        }
-        values = [a.value for a in source.arguments]
-        return EmulatedTrace(loaded, source.grid, source.block, values, **{**given, **options})
+        return case_trace(loaded, source, **options)
     loaded = load_kernel(source, kernel)
     if architecture is not None and architecture != loaded.program.architecture:
         raise SubcoreError(
             f"{loaded.cubin.path}: holds code for sm_{loaded.program.architecture}, not sm_{architecture}"
         )
     return EmulatedTrace(loaded, grid, block, arguments, **options)
+
+
+def case_trace(kernel: Kernel, case: KernelCase, **options: Any) -> EmulatedTrace:
+    """The launch that a case describes, with the code at hand. `options` are those of `EmulatedTrace`."""
+    given: dict[str, Any] = {
+        "names": [a.name for a in case.arguments],
+        "outputs": [a.name for a in case.arguments if a.output],
+        "dynamic_shared_bytes": case.dynamic_shared_bytes,
+        "stack_bytes": case.stack_bytes,
+        "cluster": case.cluster,
+        "cooperative": case.cooperative,
+    }
+    given |= {name: value for name, value in options.items() if value is not None}
+    return EmulatedTrace(kernel, case.grid, case.block, [_argument_value(a) for a in case.arguments], **given)
+
+
+def _argument_value(argument: Argument) -> Value:
+    if argument.tile is None or not isinstance(argument.value, np.ndarray):
+        return argument.value
+    return TensorMap(argument.value, argument.tile.box, argument.tile.swizzle, argument.tile.shape)
 
 
 def run(case: KernelCase, architecture: int) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,9 +20,18 @@ FOLDER = Path(__file__).resolve().parent
 DTYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 _TOP = {"kernel", "source", "description", "reference", "relative_tolerance", "absolute_tolerance"}
 _TOP |= {"architectures", "parameters", "large", "launch", "arguments"}
-_LAUNCH = {"grid", "block", "dynamic_shared_bytes", "stack_bytes"}
+_LAUNCH = {"grid", "block", "dynamic_shared_bytes", "stack_bytes", "cluster", "cooperative"}
 _ARGUMENT = {"name", "dtype", "shape", "generate", "seed", "range", "scale", "step", "value", "count"}
-_ARGUMENT |= {"output", "by_value", "unordered"}
+_ARGUMENT |= {"output", "by_value", "unordered", "box", "swizzle", "view", "of"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a tensor map sees an array, see `traces.emulator.tensor_map.TensorMap`."""
+
+    box: tuple[int, ...]
+    swizzle: int = 0
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Argument:
     value: np.ndarray | np.generic | bytes
     output: bool = False
     unordered: bool = False  # the kernel writes the elements in no fixed order
+    tile: Tile | None = None  # the kernel takes a tensor map of the array
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ class KernelCase:
     stack_bytes: int | None = (
         None  # local memory per thread, for kernels whose need the compiler cannot tell (recursion)
     )
+    cluster: tuple[int, ...] | None = None  # blocks per cluster; None: what the kernel says
+    cooperative: bool = False  # all blocks run at once, for grid-wide barriers
     description: str = ""
     parameters: Mapping[str, int] = field(default_factory=dict)
     large: Mapping[str, int] = field(default_factory=dict)  # parameters of a size that fills a GPU
@@ -143,6 +155,9 @@ def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None =
     reference = table.get("reference")
     if reference is not None and reference not in references():
         raise SubcoreError(f"{where}: no reference {reference!r}; there are {', '.join(references())}")
+    arguments: list[Argument] = []
+    for row in table.get("arguments", []):
+        arguments.append(_argument(row, sizes, where, arguments))
     architectures = table.get("architectures", list(ARCHITECTURES))
     if not isinstance(architectures, list) or not architectures or not set(architectures) <= set(ARCHITECTURES):
         raise SubcoreError(f"{where}: architectures: expected a list of {', '.join(map(str, ARCHITECTURES))}")
@@ -152,13 +167,15 @@ def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None =
         source=source,
         grid=_sizes(_need(launch, "grid", f"{where}: launch"), sizes, f"{where}: launch.grid"),
         block=_sizes(_need(launch, "block", f"{where}: launch"), sizes, f"{where}: launch.block"),
-        arguments=tuple(_argument(row, sizes, where) for row in table.get("arguments", [])),
+        arguments=tuple(arguments),
         dynamic_shared_bytes=evaluate(
             launch.get("dynamic_shared_bytes", 0), sizes, f"{where}: launch.dynamic_shared_bytes"
         ),
         stack_bytes=evaluate(launch["stack_bytes"], sizes, f"{where}: launch.stack_bytes")
         if "stack_bytes" in launch
         else None,
+        cluster=_sizes(launch["cluster"], sizes, f"{where}: launch.cluster") if "cluster" in launch else None,
+        cooperative=bool(launch.get("cooperative", False)),
         description=str(table.get("description", "")),
         parameters=sizes,
         large=large,
@@ -203,9 +220,24 @@ def _range(values: Any, names: Mapping[str, int], where: str) -> list[float]:
     return [v if isinstance(v, float) else evaluate(v, names, f"{where}: range") for v in values]
 
 
-def _argument(row: Mapping[str, Any], sizes: Mapping[str, int], file: str) -> Argument:
+def _tile(row: Mapping[str, Any], sizes: Mapping[str, int], where: str) -> Tile | None:
+    def listed(key: str) -> tuple[int, ...]:
+        return tuple(evaluate(v, sizes, f"{where}: {key}") for v in row[key])
+
+    if "box" not in row:
+        return None
+    swizzle = evaluate(row.get("swizzle", 0), sizes, f"{where}: swizzle")
+    return Tile(listed("box"), swizzle, listed("view") if "view" in row else None)
+
+
+def _argument(row: Mapping[str, Any], sizes: Mapping[str, int], file: str, before: Sequence[Argument]) -> Argument:
     name = str(_need(row, "name", f"{file}: arguments"))
     where = f"{file}: argument {name}"
+    if "of" in row:
+        same = next((a.value for a in before if a.name == row["of"]), None)
+        if not isinstance(same, np.ndarray):
+            raise SubcoreError(f"{where}: of: no array {row['of']!r} before it")
+        return Argument(name, same, tile=_tile(row, sizes, where))
     _known(row, _ARGUMENT, where)
     if row.get("dtype", "float32") not in DTYPES:
         raise SubcoreError(f"{where}: dtype {row['dtype']!r}; allowed are {', '.join(DTYPES)}")
@@ -235,4 +267,5 @@ def _argument(row: Mapping[str, Any], sizes: Mapping[str, int], file: str) -> Ar
         raise SubcoreError(f"{where}: {error}") from None
     if row.get("by_value"):
         return Argument(name, array.tobytes())
-    return Argument(name, array, bool(row.get("output")), bool(row.get("unordered")))
+    tile = _tile(row, sizes, where)
+    return Argument(name, array, bool(row.get("output")), bool(row.get("unordered")), tile)

@@ -121,3 +121,13 @@ def fused_mlp(inputs: Inputs) -> Outputs:
     for weight in inputs["weight"]:
         state = np.maximum(state.astype(np.float64) @ weight, 0).astype(np.float16)
     return {"out": state}
+
+
+def flash_attention_causal(inputs: Inputs) -> Outputs:
+    """As `flash_attention`; with `causal`, a query sees the keys up to its own position."""
+    query, key, value = (inputs[name].astype(np.float64) for name in ("query", "key", "value"))
+    scores = query @ key.transpose(0, 2, 1) * np.float64(inputs["scale"])
+    if inputs["causal"]:
+        scores = np.where(np.tri(scores.shape[-1], dtype=bool), scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return {"out": (weights / weights.sum(axis=-1, keepdims=True) @ value).astype(np.float16)}

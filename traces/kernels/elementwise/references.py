@@ -54,3 +54,11 @@ def dequantise_fp8(inputs: Inputs) -> Outputs:
     values = (inputs["codes"].astype(np.uint16) << 8).view(np.float16)  # E5M2 is the upper half of FP16
     scale = np.repeat(inputs["scale"].astype(np.float16), 128)
     return {"out": values * scale}
+
+
+def copied(inputs: Inputs) -> Outputs:
+    return {"to": inputs["from"]}
+
+
+def scaled(inputs: Inputs) -> Outputs:
+    return {"to": inputs["from"] * np.float32(inputs["factor"])}

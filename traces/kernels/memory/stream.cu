@@ -1,5 +1,4 @@
-// Streams of doubles, one element per thread. Occupancy is set by the shared memory that the launch asks for; `other` lies
-// in the L2 in place of the data.
+// Streams of doubles, one element per thread; `other` lies in the L2 in place of the data.
 #define STREAM(name, first, last, body)                                                                    \
     extern "C" __global__ void name(double* a, const double* __restrict__ b, const double* __restrict__ c, \
                                     const double* other, int n) {                                          \

@@ -76,3 +76,14 @@ def argmax(inputs: Inputs) -> Outputs:
 def segmented_sum(inputs: Inputs) -> Outputs:
     weights = inputs["value"].astype(np.float64)
     return {"sum": np.bincount(inputs["key"], weights, int(inputs["segments"])).astype(np.float32)}
+
+
+def reduction_cluster(inputs: Inputs) -> Outputs:
+    clusters = len(inputs["partial"])
+    sums = np.zeros(clusters)
+    np.add.at(sums, np.arange(len(inputs["in"])) // (4 * 256) % clusters, inputs["in"].astype(np.float64))
+    return {"partial": sums.astype(np.float32)}
+
+
+def reduction_grid(inputs: Inputs) -> Outputs:
+    return {"total": inputs["in"].sum(dtype=np.int32, keepdims=True)}

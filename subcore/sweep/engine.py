@@ -6,44 +6,59 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, TypeVar
 
 from isa.errors import SubcoreError
 from subcore.sweep.point import Task, failure, run
 
 Row = dict[str, Any]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def run_here(tasks: Sequence[Task], jobs: int, work: Callable[[Task], Row] = run) -> Iterator[tuple[Task, Row]]:
-    """Rows in the order they finish. What was running when a worker died is tried once more, each point by itself."""
+def run_points(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Row]]:
+    """Rows of points in the order they finish, from processes of this machine."""
+    return run_here(tasks, jobs, run, _lost)
+
+
+def _lost(task: Task) -> Row:
+    return failure(task.point, "its worker process died; out of memory?")
+
+
+def run_here(tasks: Sequence[T], jobs: int, work: Callable[[T], R], died: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+    """Results in the order they finish. What was running when a worker died is tried once more, each by itself.
+
+    `died(task)` is the result of a task whose worker died again.
+    """
     if jobs == 1:
         for task in tasks:
             yield task, work(task)
         return
     waiting = list(reversed(tasks))
     while waiting:
-        running: dict[Future[Row], Task] = {}
+        running: dict[Future[R], T] = {}
         try:
             with _pool(jobs) as pool:
                 while waiting or running:
-                    while waiting and len(running) < jobs:
-                        task = waiting.pop()
-                        running[pool.submit(work, task)] = task
+                    # one in reserve for each worker: none waits while this process writes a result down
+                    while waiting and len(running) < 2 * jobs:
+                        running[pool.submit(work, waiting[-1])] = waiting[-1]  # a broken pool takes nothing
+                        waiting.pop()
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        row = future.result()
-                        yield running.pop(future), row
+                        result = future.result()
+                        yield running.pop(future), result
         except BrokenProcessPool:
             # the pool does not say whose worker died
             for task in running.values():
-                yield task, _alone(task, work)
+                yield task, _alone(task, work, died)
 
 
-def _alone(task: Task, work: Callable[[Task], Row]) -> Row:
+def _alone(task: T, work: Callable[[T], R], died: Callable[[T], R]) -> R:
     try:
         with _pool(1) as pool:
             return pool.submit(work, task).result()
     except BrokenProcessPool:
-        return failure(task.point, "its worker process died; out of memory?")
+        return died(task)
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
@@ -51,7 +66,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def run_on_dask(tasks: Sequence[Task], address: str) -> Iterator[tuple[Task, Row]]:
-    """As `run_here`, on a Dask scheduler. Its workers need subcore and must see the traces under the same path."""
+    """As `run_points`, on a Dask scheduler. Its workers need subcore and must see the traces under the same path."""
     try:
         from distributed import Client, as_completed
         from distributed.scheduler import KilledWorker
@@ -70,5 +85,5 @@ def run_on_dask(tasks: Sequence[Task], address: str) -> Iterator[tuple[Task, Row
             try:
                 row = future.result()
             except KilledWorker:
-                row = failure(task.point, "its worker process died; out of memory?")
+                row = _lost(task)
             yield task, row

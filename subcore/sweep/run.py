@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
-from subcore.sweep.engine import run_here, run_on_dask
+from subcore.sweep.engine import run_on_dask, run_points
 from subcore.sweep.journal import Journal
 from subcore.sweep.point import FAILED, Task, failure, run
 from subcore.sweep.spec import Point, Spec, Workload
@@ -63,7 +63,7 @@ def run_sweep(
         if todo and not dask and is_cold(run_gpu):
             # compile here, once, instead of in every worker
             first, todo = [(todo[0], run(todo[0]))], todo[1:]
-        for task, row in chain(first, run_on_dask(todo, dask) if dask else run_here(todo, jobs)):
+        for task, row in chain(first, run_on_dask(todo, dask) if dask else run_points(todo, jobs)):
             journal.add(keys[task.point.number], row)
             done += 1
             progress(done, len(points))

@@ -18,7 +18,16 @@ MAY_IMPORT = {
     "plots": {"sim", *BELOW_SIM},
     "subcore": {"validate", "plots", "sim", *BELOW_SIM},
 }
-CORE_MAY_IMPORT = {"__future__", "numpy", "sim.jit", "sim.state", "sim.stats", "sim.memory.state", "isa.bits"}
+CORE_MAY_IMPORT = {
+    "__future__",
+    "numpy",
+    "sim.jit",
+    "sim.state",
+    "sim.async_state",
+    "sim.stats",
+    "sim.memory.state",
+    "isa.bits",
+}
 
 
 def imports(path: Path) -> list[tuple[int, str, list[str]]]:

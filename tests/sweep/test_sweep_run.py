@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pandas
@@ -14,7 +16,7 @@ import pytest
 from isa.errors import SubcoreError
 from subcore.api import LIBRARY
 from subcore.sweep import run as sweep_run
-from subcore.sweep.engine import run_here
+from subcore.sweep.engine import _lost, run_here
 from subcore.sweep.journal import NAME, Journal
 from subcore.sweep.point import FAILED, Task
 from subcore.sweep.run import RESULTS, run_sweep
@@ -139,11 +141,40 @@ def test_worker_that_always_dies_fails_its_point_only():
     tasks = [Task(point, TRACE.source, "") for point in small((16, 17, 18)).points()]
     os.environ["SUBCORE_TEST_DIES"] = "1"
     try:
-        rows = {task.point.number: row for task, row in run_here(tasks, 2, _dies_at_point_1)}
+        rows = {task.point.number: row for task, row in run_here(tasks, 2, _dies_at_point_1, _lost)}
     finally:
         del os.environ["SUBCORE_TEST_DIES"]
     assert {number: row["status"] for number, row in rows.items()} == {0: "ok", 1: FAILED, 2: "ok"}
     assert "worker process died" in rows[1]["error"]
+
+
+@pytest.mark.parametrize("good", range(5))
+def test_pool_that_breaks_between_points_loses_none(monkeypatch, good):
+    """A worker may die while nothing waits for it: then `submit` fails, and the point must not be forgotten."""
+    pools = []
+
+    class Pool:
+        def __init__(self, jobs):
+            self.left = good if not pools else 100
+            pools.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, work, task):
+            if self.left == 0:
+                raise BrokenProcessPool
+            self.left -= 1
+            future = Future()
+            future.set_result(work(task))
+            return future
+
+    monkeypatch.setattr("subcore.sweep.engine._pool", Pool)
+    found = dict(run_here(range(7), 2, lambda task: 10 * task, lambda task: -1))
+    assert found == {task: 10 * task for task in range(7)}
 
 
 def _dies_at_point_1(task):

@@ -1,19 +1,30 @@
 """The simpy time line against hand-counted cases and against an independent longest-path reference."""
 
 import heapq
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isa.errors import SubcoreError
-from sim.host import HostModel, HostTimeline
+from sim.host.model import HostModel
+from sim.host.timeline import Graph, HostTimeline
 
 PLAIN = HostModel(
+    name="round numbers",
     call_ns=10,
-    launch_latency_ns=100,
-    copy_latency_ns=50,
+    event_call_ns=10,
+    launch_latency_ns=110,
+    copy_latency_ns=60,
     synchronize_ns=5,
+    graph_call_ns=20,
+    graph_node_call_ns=1,
+    graph_latency_ns=200,
+    stream_gap_ns=0,
+    graph_gap_ns=0,
+    host_work_scale=2.0,
+    copy_engines=2,
     h2d_bytes_per_second=1e9,  # one byte per nanosecond
     d2h_bytes_per_second=5e8,
 )
@@ -40,7 +51,7 @@ def test_copy_of_one_stream_overlaps_the_kernel_of_another():
 def test_one_copy_engine_serializes_both_directions():
     ends = {}
     for engines in (1, 2):
-        timeline = HostTimeline(HostModel(**{**PLAIN.__dict__, "copy_engines": engines}))
+        timeline = HostTimeline(replace(PLAIN, copy_engines=engines))
         timeline.copy(1000, "h2d", stream=0)
         timeline.copy(500, "d2h", stream=1)
         ends[engines] = list(timeline.run().end_ns)
@@ -71,11 +82,11 @@ def test_wait_refers_to_the_record_before_it_and_is_free_without_one():
     timeline.record("e", stream=0)
     timeline.kernel(5, stream=1)
     rows = timeline.run()
-    assert rows.end_ns[0] == 10, "an event that was never recorded does not hold the stream"
+    assert rows.end_ns[0] == 0, "an event that was never recorded does not hold the stream"
     assert rows.ready_ns[5] < rows.end_ns[4], "the second record must not hold a wait that came before it"
 
 
-def test_callable_duration_is_called_and_result_counts_at_core_clock():
+def test_result_counts_at_core_clock_and_playing_twice_changes_nothing():
     class Result:
         cycles = 1755
 
@@ -84,11 +95,65 @@ def test_callable_duration_is_called_and_result_counts_at_core_clock():
                 core_clock_mhz = 1755.0
 
     timeline = HostTimeline(PLAIN)
-    timeline.kernel(lambda: 42)
     timeline.kernel(Result())
     rows = timeline.run()
-    assert list(rows.end_ns - rows.start_ns) == [42, 1000]
+    assert list(rows.end_ns - rows.start_ns) == [1000]
     assert timeline.run().equals(rows), "playing twice must give the same table"
+
+
+def test_blocking_copy_holds_the_host_and_host_work_is_scaled():
+    timeline = HostTimeline(PLAIN)
+    timeline.copy(400, "h2d", blocking=True)
+    timeline.work(30)
+    timeline.kernel(7)
+    rows = timeline.run()
+    assert (rows.end_ns[0], rows.issued_ns[0]) == (460, 465)
+    assert (rows.end_ns[1], rows.call_ns[2], rows.start_ns[2]) == (465 + 60, 525, 635)
+
+
+def test_stream_gap_separates_commands_of_one_stream_only():
+    timeline = HostTimeline(replace(PLAIN, stream_gap_ns=25))
+    timeline.kernel(1000, stream=0)
+    timeline.kernel(1000, stream=0)
+    timeline.copy(10, "h2d", stream=1)
+    rows = timeline.run()
+    assert rows.start_ns[1] == rows.end_ns[0] + 25
+    assert rows.start_ns[2] == rows.call_ns[2] + 60
+
+
+def test_graph_costs_one_call_and_its_branches_join_before_what_follows():
+    graph = Graph()
+    graph.kernel(100, name="fork", stream=0)
+    graph.record("forked", stream=0)
+    graph.wait("forked", stream=1)
+    graph.copy(300, "d2h", stream=1)
+    graph.kernel(50, name="body", stream=0)
+    timeline = HostTimeline(replace(PLAIN, graph_gap_ns=3))
+    timeline.launch(graph, stream=4)
+    timeline.kernel(9, name="next", stream=4)
+    rows = timeline.run().set_index("name")
+    assert rows.issued_ns["fork"] == 20 + 3 * 1, "one call, and three nodes that do something"
+    assert (rows.start_ns["fork"], rows.end_ns["fork"]) == (200, 300)
+    assert rows.start_ns["body"] == 303
+    assert rows.start_ns["d2h"] == 303, "an event on the way costs nothing of its own"
+    assert rows.start_ns["next"] == rows.end_ns["d2h"] == 303 + 600
+    assert rows.call_ns["body"] == rows.call_ns["fork"] == 0
+
+
+def test_two_launches_of_a_graph_in_one_stream_follow_each_other():
+    graph = Graph()
+    graph.kernel(1000)
+    timeline = HostTimeline(PLAIN)
+    timeline.launch(graph)
+    timeline.launch(graph)
+    kernels = timeline.run().query("kind == 'kernel'")
+    assert list(kernels.start_ns) == [200, 1200]
+    assert list(kernels.call_ns) == [0, 21]
+
+
+def test_host_cannot_wait_inside_a_graph():
+    with pytest.raises(SubcoreError, match="cannot wait inside a graph"):
+        Graph().copy(1, "h2d", blocking=True)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +170,16 @@ def test_impossible_commands_are_refused(call, message):
         call(HostTimeline(PLAIN))
 
 
-@pytest.mark.parametrize("wrong", [{"copy_engines": 3}, {"call_ns": -1}, {"h2d_bytes_per_second": 0}])
+@pytest.mark.parametrize("wrong", [{"copy_engines": 3}, {"call_ns": -1}, {"h2d_bytes_per_second": 0}, {"call_ns": 1.5}])
 def test_impossible_host_models_are_refused(wrong):
     with pytest.raises(SubcoreError, match=next(iter(wrong))):
-        HostModel(**wrong)
+        replace(PLAIN, **wrong)
 
 
 def reference(model, program):
     """End of every command: they become ready by longest path, engines serve them from one heap. No processes."""
     latency = {"kernel": model.launch_latency_ns, "copy": model.copy_latency_ns}
+    call = {"kernel": model.call_ns, "copy": model.call_ns}
     before, recorded, last = [], {}, {}
     for at, (kind, stream, value) in enumerate(program):
         if kind == "synchronize":
@@ -125,22 +191,23 @@ def reference(model, program):
         if kind == "record":
             recorded[value] = at
         last[stream] = at
-    issued, end, free, heap, pushed, host = [], {}, {}, [], set(), 0
+    begun, end, free, heap, pushed, host, called = [], {}, {}, [], set(), 0, 0
     while len(end) < len(program):
-        while len(issued) < len(program):  # the host goes on until it has to wait
-            at = len(issued)
+        while len(begun) < len(program):  # the host goes on until it has to wait
+            at = len(begun)
             if program[at][0] == "synchronize":
                 if not before[at] <= end.keys():
                     break
                 host = end[at] = max([host, *(end[b] for b in before[at])]) + model.synchronize_ns
             else:
-                host += model.call_ns
-            issued.append(host)
-        for at in range(len(issued)):
+                called = host
+                host += call.get(program[at][0], model.event_call_ns)
+            begun.append(called)
+        for at in range(len(begun)):
             if at not in end and at not in pushed and before[at] <= end.keys():
                 kind, _, value = program[at]
                 engine = {"kernel": "compute", "copy": value[1] if kind == "copy" else ""}.get(kind, "")
-                ready = max([issued[at] + latency.get(kind, 0), *(end[b] for b in before[at])])
+                ready = max([begun[at] + latency.get(kind, 0), *(end[b] for b in before[at])])
                 heapq.heappush(heap, (ready, engine != "", at, engine))
                 pushed.add(at)
         if not heap:

@@ -1,0 +1,1 @@
+"""Applications: many launches, copies and events (`spec`), simulated (`kernels`), played (`run`), shown (`report`)."""

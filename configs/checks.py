@@ -106,4 +106,9 @@ def cross_checks(c: Config) -> list[str]:
         f"launch.dispatch_latency_cycles = {c.launch.dispatch_latency_cycles} must be at least the one-way latency of "
         f"the interconnect, {quantum}",
     )
+    need(
+        not c.launch.queued_blocks_per_sm or c.launch.queued_block_latency_cycles >= quantum,
+        f"launch.queued_block_latency_cycles = {c.launch.queued_block_latency_cycles} must be at least the one-way "
+        f"latency of the interconnect, {quantum}",
+    )
     return problems

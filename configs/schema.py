@@ -227,6 +227,13 @@ class Tensor:
     f64_interval_cycles: int = count("DMMA.884", CYCLES, hi=256)
     hmma_latency_cycles: int = count("HMMA result where it is signalled by a counter or scoreboard", CYCLES, hi=256)
     imma_latency_cycles: int = count("IMMA result, likewise", CYCLES, hi=256)
+    f32_chain_cycles: int = knob(
+        "HMMA, QMMA with FP32 accumulators: issue -> issue of the next one on the same accumulator, if more than the "
+        "compiler's distance",
+        CYCLES,
+        hi=256,
+    )
+    imma_chain_cycles: int = knob("IMMA, likewise", CYCLES, hi=256)
     dmma_latency_cycles: int = count("DMMA result, likewise", CYCLES, hi=256)
     warpgroup_least_interval_cycles: int = count("wgmma, however small", CYCLES, hi=256)
     warpgroup_wait_cycles: int = knob("end of the last wgmma of a group -> its wait ends", CYCLES, hi=256)
@@ -350,6 +357,7 @@ class L2:
     atomic_cycles: float = knob(
         "unit time of a slice per atomic operation: one sector, or one more lane on the same word", CYCLES, hi=256
     )
+    coalescing_cycles: int = knob("a read so long after the reply to another SM shares it", CYCLES, hi=4096)
     warm: bool = knob("code, constants and parameters are in the L2 when the kernel starts")
     filled_by_host_copies: bool = knob("data that the host copied before the kernel are in the L2, the last ones")
     host_copies_dirty: bool = knob("copied data in the L2 have yet to be written to DRAM")
@@ -383,6 +391,8 @@ class Dram:
     access_cycles: int = knob(
         "core cycles outside the DRAM device: L2 miss handling, controller, physical layer", CYCLES
     )
+    writes_begin_percent: int = count("fill of the write queue at which writes go before reads", "%", hi=100)
+    writes_end_percent: int = knob("fill at which they no longer do", "%", hi=100)
     queue_entries: int = count("requests a channel can reorder", hi=4096)
     tCL: int = count("read command -> data", COMMAND_CLOCKS)
     tRCD: int = count("activate -> read or write", COMMAND_CLOCKS)
@@ -399,6 +409,34 @@ class Dram:
     tREFI: int = count("refresh -> refresh", COMMAND_CLOCKS)
     tRFC: int = count("refresh -> next command", COMMAND_CLOCKS)
     row_bytes: int = count("row (page) of a bank", BYTES, power_of_two=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkCopy:
+    """mbarriers and the engine for bulk copies (TMA) of an SM, compute capability 9.0 and later."""
+
+    mbarrier: tuple[int, ...] = operation("SYNCS; of a wait, from the end of its phase")
+    instruction: tuple[int, ...] = operation("UBLKCP, UTMALDG ..., as far as its warp is concerned")
+    start_cycles: int = knob("a copy reaches the engine -> its first request", CYCLES, hi=4096)
+    tensor_map_cycles: int = knob("more for copies with a tensor map", CYCLES, hi=4096)
+    sectors_per_cycle: int = count("asked for; a request holds those of one line in one row", "per cycle", hi=4)
+    sectors_in_flight: int = count("requested and not answered", hi=1 << 20)
+    complete_cycles: int = knob("last data at the SM -> bytes complete at the mbarrier", CYCLES, hi=4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Network between the SMs of a GPC, compute capability 9.0 and later."""
+
+    distance_cycles: tuple[int, ...] = knob(
+        "SM -> hub of its GPC, one way, by position in the GPC; the last one holds for all further SMs",
+        CYCLES,
+        lo=1,
+        max_length=32,
+    )
+    bytes_per_cycle: int = count("port of an SM towards other TPCs", "bytes per cycle")
+    accesses_in_flight: int = count("loads and stores of an SM to others that are not answered", hi=512)
+    max_blocks: int = count("thread blocks of a cluster", hi=16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,6 +462,8 @@ class Launch:
     warp_interval_cycles: float = knob("an SM starts one warp per this many cycles", CYCLES)
     block_start_cycles: int = knob("block reaches the SM -> first fetch", CYCLES)
     dispatch_latency_cycles: int = count("block completes -> its replacement may start", CYCLES)
+    queued_blocks_per_sm: int = knob("blocks that wait at an SM for its first ones to complete")
+    queued_block_latency_cycles: int = knob("as dispatch_latency_cycles, for these blocks", CYCLES)
     preloaded_code_bytes: int = knob(
         "of the code's start, in every L1.5 with its constants when the kernel starts", BYTES
     )
@@ -448,6 +488,8 @@ class Config:
     l2: L2
     tlb: Tlb
     dram: Dram
+    bulk_copy: BulkCopy
+    cluster: Cluster
     barrier: Barrier
     launch: Launch
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)

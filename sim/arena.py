@@ -9,6 +9,7 @@ import numpy as np
 
 from isa.errors import SubcoreError
 from sim.dispatch import ARENA_BLOCK
+from sim.lists import shared_lists
 from sim.run import ACCESS
 from traces.stream import BlockStreams, Trace
 
@@ -16,13 +17,13 @@ MAX_CHUNKS = 4096
 
 
 class Streams(NamedTuple):
-    """Columns of the arena; one row per dynamic warp instruction, per access, per listed lane address."""
+    """Columns of the arena; one row per dynamic warp instruction, per access, per address of a pattern."""
 
     instruction: np.ndarray  # i4
     active_mask: np.ndarray  # u4
     access: np.ndarray  # i4, index into accesses, -1 = none
     accesses: np.ndarray  # ACCESS; list_at indexes lane_address
-    lane_address: np.ndarray  # i8
+    lane_address: np.ndarray  # i8, relative to the origin of the access
 
 
 class _Column:
@@ -105,8 +106,8 @@ class Arena:
                 f" block {self.loaded_blocks} and a multiple of {self._warps} warps expected"
             )
         index = next(i for i in range(MAX_CHUNKS) if i not in self._held)
-        lanes = self._place(index, "lane_address", chunk.lane_address)
-        accesses = chunk.accesses.copy()
+        accesses = np.array(chunk.accesses).view(ACCESS)
+        lanes = self._place(index, "lane_address", shared_lists(accesses, chunk.lane_address))
         accesses["list_at"] += np.where(accesses["list_at"] >= 0, lanes, 0).astype(np.int32)
         first_access = self._place(index, "accesses", accesses)
         access = chunk.access + np.where(chunk.access >= 0, first_access, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.core.cluster import CLUSTER_BARRIER, REGISTER_WAIT
 from sim.lower import Code
 from sim.state import NEVER, SUBCORES, WARPS_PER_SUBCORE
 from traces.stream import Trace
@@ -40,6 +41,10 @@ def _waits_for(sub: np.void, warp: np.void, code: Code, trace: Trace, now: int) 
         return f"has issued everything; {warp['loads']} loads and {warp['stores']} stores outstanding"
     head = int(warp["head"])
     text = f"pc {head * trace.program.pc_step:#x} {trace.program.text[head]}: "
+    if warp["barrier_wait"] == CLUSTER_BARRIER:
+        return text + "waits at the cluster barrier"
+    if warp["barrier_wait"] == REGISTER_WAIT:
+        return text + "waits for registers of its block"
     if warp["barrier_wait"]:
         return text + f"waits at barrier {warp['barrier_wait'] - 1}"
     if warp["membar_cycles"]:

@@ -16,8 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.atomics import atomic_add, atomic_load, atomic_replace, atomic_store, yield_thread
+from sim.core.cluster import deliver_messages
 from sim.core.events import REPLIES, push_event
 from sim.core.sm import run_sm, settle
+from sim.dispatch_block import dispatch_clusters, launch
 from sim.jit import entry, routine, stage
 from sim.memory.state import REPLY, REQUEST
 from sim.memory.system import advance, next_event_at
@@ -51,10 +53,12 @@ GRID = record_dtype(
         ("finished_blocks", "i8"),
         ("warps_per_block", "i4"),
         ("dispatch_free_at", "f8"),  # chip-wide: one block per launch.block_interval_cycles
-        ("issued", "i8"),  # warp instructions at the last progress check
         ("progress_at", "i8"),
         ("deadlock_cycles", "i8"),
         ("last_done_at", "i8"),
+        ("cluster_blocks", "i8"),  # 1: no clusters
+        ("cluster", "i8", (3,)),
+        ("blocks_along", "i8", (3,)),
         ("overlaps", "i4"),  # the memory system runs beside the SMs, one quantum behind them
         ("memory_until", "i8"),  # it has been advanced to here, and
         ("requests", "i8"),  # so many requests since then wait for it
@@ -109,8 +113,9 @@ def new_exchange(sms: int, requests_per_sm: int, quantum_cycles: int) -> Exchang
 
 
 @stage
-def collect_finished(sms, grid, chunk_left):
-    """Turn finished blocks into vacancies."""
+def collect_finished(sms, cfg, grid, chunk_left):
+    """Turn finished blocks into vacancies; the first of an SM are those of blocks that were queued there."""
+    sooner = cfg.launch.dispatch_latency_cycles - cfg.launch.queued_block_latency_cycles
     for i in range(len(sms)):
         sm = sms[i]
         if sm.finished_blocks == 0:
@@ -130,6 +135,8 @@ def collect_finished(sms, grid, chunk_left):
             grid.finished_blocks += 1
             grid.last_done_at = max(grid.last_done_at, block.done_at)
             sm.vacancy_at[sm.vacancies] = block.done_at
+            if sm.counter[_BLOCKS] - sm.resident_blocks <= cfg.launch.queued_blocks_per_sm:
+                sm.vacancy_at[sm.vacancies] -= sooner
             sm.vacancy_rank[sm.vacancies] = MAX_BLOCKS
             sm.vacancy_slot[sm.vacancies] = first
             sm.vacancies += 1
@@ -156,46 +163,9 @@ def dispatch(sms, cfg, grid, arena, warp_start, wake_at):
             return False
         if grid.next_block >= grid.loaded_blocks:
             return True
-        launch(sms[chosen], cfg, grid, arena, warp_start)
+        launch(sms[chosen], cfg, grid, arena, warp_start, grid.next_block)
         wake_at[chosen] = min(wake_at[chosen], sms[chosen].next_start_at)
     return False
-
-
-@stage
-def launch(sm, cfg, grid, arena, warp_start):
-    """Start the next block on an SM: its warps follow at the SM's rate."""
-    earliest = sm.vacancy_at[0] + cfg.launch.dispatch_latency_cycles
-    interval = cfg.launch.block_interval_cycles
-    if sm.vacancy_rank[0] < cfg.launch.first_blocks_per_sm:
-        interval = cfg.launch.first_block_interval_cycles
-    slot = sm.vacancy_slot[0]
-    sm.vacancies -= 1
-    for i in range(sm.vacancies):
-        sm.vacancy_at[i] = sm.vacancy_at[i + 1]
-        sm.vacancy_rank[i] = sm.vacancy_rank[i + 1]
-        sm.vacancy_slot[i] = sm.vacancy_slot[i + 1]
-    at = max(float(earliest), grid.dispatch_free_at)
-    grid.dispatch_free_at = at + interval
-    block = sm.block[slot]
-    entry_ = arena[grid.next_block % len(arena)]
-    block.active = 1
-    block.block = grid.next_block
-    block.chunk = entry_.chunk
-    block.first_start_at = int(at) + cfg.launch.block_start_cycles
-    block.start_at = block.first_start_at
-    block.started = 0
-    block.warps = grid.warps_per_block
-    block.live_warps = block.warps
-    for barrier in range(len(block.arrived)):
-        block.arrived[barrier] = 0
-    for w in range(block.warps + 1):
-        block.stream_start[w] = warp_start[(entry_.first_warp + w) % len(warp_start)]
-    for w in range(block.warps):
-        block.warp_slot[w] = NONE
-    sm.next_start_at = min(sm.next_start_at, block.start_at)
-    sm.resident_blocks += 1
-    sm.counter[_BLOCKS] += 1
-    grid.next_block += 1
 
 
 @stage
@@ -341,14 +311,17 @@ def run_quanta(sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_l
     for _ in range(quanta):
         if control[FINISHED]:
             control[FINISHED] = 0
-            collect_finished(sms, grid, chunk_left)
+            collect_finished(sms, cfg, grid, chunk_left)
         # Prefetches and stores may outlive the last warp, and counters must not depend on the quantum.
         at_rest = grid.finished_blocks == grid.blocks and grid.requests == 0 and earliest(exchange.wake_at) >= NEVER
         if at_rest and memory.system[0].packets == 0 and unacknowledged(sms) == 0:
             return 2
         if grid.now == grid.sample_at and grid.memory_until == grid.now:
             take_sample(sms, memory, grid, run.series, grid.now)
-        if dispatch(sms, cfg, grid, arena, warp_start, exchange.wake_at):
+        if grid.cluster_blocks > 1:
+            if dispatch_clusters(sms, run, cfg, grid, arena, warp_start, exchange.wake_at):
+                return 1
+        elif dispatch(sms, cfg, grid, arena, warp_start, exchange.wake_at):
             return 1
         from_cycle = grid.now
         to_cycle = min(from_cycle + grid.quantum_cycles, grid.sample_at)  # samples do not depend on the quantum
@@ -372,6 +345,8 @@ def run_quanta(sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_l
                 return 5
             if control[FAULTED]:
                 return 3
+            if grid.cluster_blocks > 1:
+                deliver_messages(sms, run, exchange.wake_at, to_cycle)
             if not grid.overlaps:
                 advance_memory(cfg, memory, exchange, grid, to_cycle)
         turn_side(exchange, grid)

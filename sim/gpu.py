@@ -16,12 +16,14 @@ from configs.schema import Config
 from isa.errors import SubcoreError
 from isa.jit import is_cold, is_plain
 from sim.arena import MAX_CHUNKS, Arena
+from sim.async_state import MAX_CLUSTER, new_async
 from sim.chains import WatchedTrace
 from sim.core.coalesce import LINE_BYTES
 from sim.core.constant import l15_line
 from sim.core.sm import CODE_BASE
 from sim.deadlock import deadlock_report
 from sim.dispatch import GRID, STOP, Status, new_exchange, run_gpu, settle_all
+from sim.host.l2 import L2State
 from sim.lower import Code, lower
 from sim.memory.state import REQUEST, counters, new_memory
 from sim.memory.system import warm_l2
@@ -105,9 +107,30 @@ def occupancy(launch: Launch, config: Config) -> Occupancy:
     return Occupancy(blocks, limited_by, carveout, max(config.l1d.line_bytes, config.l1d.total_bytes - carveout))
 
 
-def quantum_cycles(config: Config) -> int:
+def quantum_cycles(config: Config, clusters: bool = False) -> int:
     """Cycles that SMs may run apart: nothing one SM does reaches another sooner."""
-    return max(1, min(_lookahead_cycles(config), config.launch.dispatch_latency_cycles, MAX_QUANTUM_CYCLES))
+    lookahead, launch = _lookahead_cycles(config), config.launch
+    nearest = 2 * min(config.cluster.distance_cycles) if clusters else lookahead
+    dispatch = launch.queued_block_latency_cycles if launch.queued_blocks_per_sm else launch.dispatch_latency_cycles
+    return max(1, min(lookahead, nearest, dispatch, launch.dispatch_latency_cycles, MAX_QUANTUM_CYCLES))
+
+
+def check_cluster(launch: Launch, config: Config) -> int:
+    """Blocks of a cluster. SubcoreError for clusters that the grid or the GPU does not have."""
+    size = launch.cluster[0] * launch.cluster[1] * launch.cluster[2]
+    if size == 1:
+        return size
+    where = f"{launch.kernel} cannot be launched on {config.gpu.name}: clusters of {launch.cluster} blocks"
+    if config.gpu.architecture < 90:
+        raise SubcoreError(f"{where} need compute capability 9.0")
+    if min(launch.cluster) < 1 or size > min(MAX_CLUSTER, config.cluster.max_blocks):
+        raise SubcoreError(f"{where}: 1 to {config.cluster.max_blocks} (cluster.max_blocks) can run together")
+    if any(g % c for g, c in zip(launch.grid, launch.cluster, strict=True)):
+        raise SubcoreError(f"{where} do not divide its grid of {launch.grid}")
+    per_gpc = config.gpu.sms_per_tpc * config.gpu.tpcs_per_gpc
+    if size > min(per_gpc, config.gpu.sms) * occupancy(launch, config).blocks:
+        raise SubcoreError(f"{where} do not fit on the {per_gpc} SMs of a GPC")
+    return size
 
 
 def _lookahead_cycles(config: Config) -> int:
@@ -127,6 +150,7 @@ class Machine:
         log_entries: int = 0,
         log_window: tuple[int, int, int, int] = (0, NEVER, -1, 0),
         threads: int = 1,
+        l2: L2State | None = None,
     ) -> None:
         check_limits(config)
         if not 1 <= threads <= MAX_THREADS:
@@ -143,14 +167,21 @@ class Machine:
         self.sms["every_cycle"] = every_cycle
         self.boards = np.zeros((count, SUBCORES * WARPS_PER_SUBCORE) if self.code.tracked else (1, 1), SCOREBOARD)
         self.memory = new_memory(self.cfg)
+        if l2 is not None:
+            l2.lay(self.memory)
         self.watched = WatchedTrace(trace, self.code, config)
         self.arena = Arena(self.watched)
-        limit = quantum_cycles(config)
+        self.cluster_blocks = check_cluster(trace.launch, config)
+        self.engine = new_async(count, trace.launch.shared_base, trace.launch.registers)
+        positions = np.arange(count) % (config.gpu.sms_per_tpc * config.gpu.tpcs_per_gpc)
+        ways = self.cfg.cluster.distance_cycles
+        self.way = np.array(ways, np.int64)[np.minimum(positions, len(ways) - 1)]
+        limit = quantum_cycles(config, self.cluster_blocks > 1)
         if quantum is not None and not 1 <= quantum <= limit:
             raise SubcoreError(f"quantum of {quantum} cycles: 1 to {limit} are exact on {config.gpu.name}")
         self.overlaps = self.threads > 1 and _lookahead_cycles(config) > 1
         self.quantum = min(quantum or limit, _lookahead_cycles(config) // 2 if self.overlaps else limit)
-        per_cycle = config.l1d.tags_per_cycle + 4
+        per_cycle = config.l1d.tags_per_cycle + 5
         self.outbox = np.zeros((count, self.quantum * per_cycle + 64), REQUEST)
         self.exchange = new_exchange(count, self.outbox.shape[1], self.quantum)
         self.profile = np.zeros((self.threads, len(self.code.op) + 1, PROFILE_COLUMNS), np.int64)
@@ -175,6 +206,9 @@ class Machine:
         grid["blocks"] = self.trace.launch.blocks
         grid["warps_per_block"] = self.trace.launch.warps_per_block
         grid["deadlock_cycles"] = DEADLOCK_CYCLES
+        grid["cluster_blocks"] = self.cluster_blocks
+        grid["cluster"] = self.trace.launch.cluster
+        grid["blocks_along"] = self.trace.launch.grid
         grid["sample_at"] = grid["sample_interval"] = FIRST_INTERVAL_CYCLES
         # block slots of the empty machine: one block on every SM before any SM gets its second
         first_at = launch.kernel_cycles - launch.dispatch_latency_cycles
@@ -236,8 +270,8 @@ class Machine:
 
     def _run(self, thread: int = 0) -> Run:
         profile = self.profile[thread]
-        return Run(*self.code, *self.arena.streams, self.boards, self.outbox, profile, self.log, self.log_count,
-                   self.log_window, self.series)  # fmt: skip
+        return Run(*self.code, *self.arena.streams, self.boards, self.engine, self.way, self.outbox, profile,
+                   self.log, self.log_count, self.log_window, self.series)  # fmt: skip
 
     @contextmanager
     def _helpers(self) -> Iterator[Callable[[int], Status]]:
@@ -263,14 +297,21 @@ class Machine:
         with ThreadPoolExecutor(max(1, self.threads - 1)) as pool:
             yield run
 
+    def _band_blocks(self) -> int:
+        """Consecutive blocks of the grid that whole clusters fill."""
+        (x, y, _), (_, rows, planes) = self.trace.launch.grid, self.trace.launch.cluster
+        return x * y * planes if planes > 1 else x * rows if rows > 1 else 1
+
     def _load_blocks(self) -> None:
         """Keep the arena ahead of the dispatcher."""
         grid = self.grid[0]
         self.arena.drop_finished()
-        wanted = int(grid["next_block"]) + self.occupancy.blocks * len(self.sms) + BLOCKS_AHEAD
+        across = self._band_blocks()
+        first = int(grid["next_block"]) // across * across
+        wanted = int(grid["next_block"]) + across - 1 + self.occupancy.blocks * len(self.sms) + BLOCKS_AHEAD
         total = int(grid["blocks"])
         while self.arena.loaded_blocks < min(wanted, total) and self.arena.chunks_held < MAX_CHUNKS:
-            if not self.arena.load(int(grid["next_block"])):
+            if not self.arena.load(first):
                 raise SubcoreError(
                     f"trace of {self.trace.launch.kernel} ends after block {self.arena.loaded_blocks} of {total}"
                 )
@@ -412,15 +453,17 @@ def simulate_trace(
     quantum: int | None = None,
     every_cycle: bool = False,
     threads: int = 1,
+    l2: L2State | None = None,
 ) -> RunResult:
     """Simulate one kernel launch.
 
     trace: what ran; config: the GPU. max_cycles stops a run that takes longer (CycleLimit). progress(blocks done,
     blocks, cycle) is called about six times a second. on_compile is called before the kernels compile for the first
-    time. quantum and every_cycle change how time is stepped, threads how many cores simulate: never the result.
-    Raises SubcoreError for a launch that does not fit.
+    time. quantum and every_cycle change how time is stepped, threads how many cores simulate: never the result. l2:
+    what earlier kernels left there, and afterwards what this one leaves. Raises SubcoreError for a launch that does
+    not fit.
     """
-    machine = Machine(trace, config, quantum=quantum, every_cycle=every_cycle, threads=threads)
+    machine = Machine(trace, config, quantum=quantum, every_cycle=every_cycle, threads=threads, l2=l2)
     compile_seconds = 0.0
     if is_cold(run_gpu):
         if on_compile is not None:
@@ -433,4 +476,6 @@ def simulate_trace(
     machine.run(max_cycles, progress)
     result = machine.result(compile_seconds)
     result.check()
+    if l2 is not None:
+        l2.keep(machine.memory)
     return result

@@ -30,7 +30,9 @@ from isa.program import (
     TensorKind,
     Unit,
 )
-from sim.lower_tensor import operand_cycles, tensor_interval, tensor_latency
+from sim.async_state import Async
+from sim.lower_async import BULK_COPIES, PHASE_BARRIERS, request_of, set_traits
+from sim.lower_tensor import chain_cycles, operand_cycles, tensor_interval, tensor_latency
 from sim.state import (
     BANKS,
     GROUP_COUNTER,
@@ -65,6 +67,8 @@ OP = record_dtype(
         ("operands", "i2"),  # register operand slots in use
         ("source", "i2", (4,)),
         ("source_registers", "i2", (4,)),
+        ("result", "i2"),  # first register written
+        ("chain_cycles", "i2"),  # issue -> issue of the next one on its accumulator, 0 = no limit
         ("result_banks", "i2"),  # bit per register bank written
         ("bank_writes", "i2", (BANKS,)),  # registers written in each
         ("produces", "i2"),
@@ -78,6 +82,7 @@ OP = record_dtype(
         ("access", "i2"),
         ("bytes", "i2"),
         ("hint", "i2"),
+        ("request", "i2"),  # sim.async_state.Async
         ("matrices", "i2"),
         ("is_cached", "i2"),
         ("is_copy", "i2"),
@@ -121,6 +126,10 @@ _FP32 = frozenset({"FFMA", "FADD", "FMUL", "FFMA32I", "FADD32I", "FMUL32I", "FSW
 # Half rate on 12.0 where integer additions have the full one (CUDA best practices guide 13.4, arithmetic throughput).
 _ONE_PIPE = frozenset({"LOP3", "LOP32I", "SHF", "FMNMX", "FMNMX3"})
 _MUFU = frozenset({"MUFU"})
+# Timed by memory_unit.other, a guess.
+_OTHER_MEMORY = frozenset(
+    {"CCTL", "CCTLL", "CCTLT", "QSPC", "GETLMEMBASE", "SETLMEMBASE", "SETCTAID", "B2R", "R2B", "LDGDEPBAR"}
+)
 _WAITS_LONG = frozenset({MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.GENERIC, MemorySpace.TEXTURE})
 _CACHED = frozenset({MemorySpace.GLOBAL, MemorySpace.LOCAL, MemorySpace.GENERIC})
 _CACHED_ACCESS = frozenset({Access.LOAD, Access.STORE, Access.ATOMIC, Access.REDUCTION, Access.ASYNC_COPY})
@@ -151,8 +160,9 @@ def lower(program: Program, config: Config) -> Code:
         mnemonic = MNEMONICS[record["mnemonic"]]
         target = op[index]
         _common(target, record, mnemonic, tracked, program, config)
+        set_traits(target, record, mnemonic, program.text[index])
         if target["path"] == Path.MEMORY:
-            _memory(target, record, mnemonic, config)
+            _memory(target, record, mnemonic, program.text[index], config)
         else:
             _execution(target, record, mnemonic, program.text[index], program.architecture, config)
         target["reads_first"], target["writes_first"] = len(reads), len(writes)
@@ -227,6 +237,8 @@ def _common(target, record, mnemonic: str, tracked: bool, program: Program, conf
     for s in slots:
         target["source"][s] = record["source"][s]
         target["source_registers"][s] = record["source_registers"][s]
+    target["result"] = record["destination"][0]
+    target["chain_cycles"] = chain_cycles(record, config)
     target["reuse"] = record["reuse"]
     target["uses_reuse"] = bool(flags & Flag.REUSE_CACHE)
     for first, count in zip(record["destination"], record["destination_registers"], strict=True):
@@ -287,19 +299,26 @@ def _execution(target, record, mnemonic: str, text: str, architecture: int, conf
         Unit.UNIFORM: execute.uniform_interval_cycles,
         Unit.BRANCH: execute.branch_interval_cycles,
         Unit.TENSOR: tensor_interval(record, text, config) if unit == Unit.TENSOR else 1,
-    }.get(unit, 1)
+        Unit.NONE: 1,  # leaves no unit busy: barriers and waits have their own times
+        Unit.BARRIER: 1,
+        Unit.MEMORY: 1,  # only the commits of copies come here
+    }[unit]
     if unit == Unit.FMA and execute.fp32_on_alu and mnemonic in _FP32:
         target["second_unit"] = Unit.ALU
     elif unit == Unit.ALU and execute.unified_integer and mnemonic not in _ONE_PIPE:
         target["second_unit"] = Unit.FMA
     if target["variable_latency"]:
-        target["latency_cycles"] = {
+        latencies = {
             Unit.FP64: execute.fp64_latency_cycles,
             Unit.SFU: execute.conversion_latency_cycles if conversion else execute.sfu_latency_cycles,
             Unit.UNIFORM: execute.uniform_latency_cycles,
             Unit.ALU: execute.uniform_latency_cycles,  # R2UR
-            Unit.TENSOR: tensor_latency(record, int(target["interval_cycles"]), config),
-        }.get(unit, execute.conversion_latency_cycles)
+        }
+        if unit == Unit.TENSOR:
+            latencies[unit] = tensor_latency(record, int(target["interval_cycles"]), config)
+        if unit not in latencies:
+            raise SubcoreError(f"{text or mnemonic}: no latency for a result of {unit.name} that a counter signals")
+        target["latency_cycles"] = latencies[unit]
     else:
         same = register_latency(architecture)[record["produces"], record["consumes"][0]]
         target["latency_cycles"] = max(1, int(same))
@@ -316,7 +335,7 @@ def _execution(target, record, mnemonic: str, text: str, architecture: int, conf
         target["port_busy_cycles"] = config.issue.imad_wide_port_busy_cycles
 
 
-def _memory(target, record, mnemonic: str, config: Config) -> None:
+def _memory(target, record, mnemonic: str, text: str, config: Config) -> None:
     unit = config.memory_unit
     space, access = MemorySpace(record["space"]), Access(record["access"])
     width = int(record["access_bytes"]) or 4
@@ -345,6 +364,14 @@ def _memory(target, record, mnemonic: str, config: Config) -> None:
     target["leave_cycles"] = max(2, min(unit.leave_cycles, war))
     target["read_cycles"] = war
     target["done_cycles"] = max(raw, target["leave_cycles"] + 1)
+    target["request"] = request = request_of(record, mnemonic, text)
+    if request in (Async.STORE, Async.REDUCE):
+        target["is_copy"] = 1
+    if Async.LOAD <= request <= Async.TO_CLUSTER:
+        bulk = config.bulk_copy
+        target["latency_cycles"] = bulk.start_cycles + (bulk.tensor_map_cycles if mnemonic.startswith("UTMA") else 0)
+    if request not in (Async.NONE, Async.GENERIC):
+        target["space"] = MemorySpace.NONE  # its addresses are not those of a load
 
 
 def _distances(record, mnemonic: str, space, access, width: int, uniform: bool, config: Config) -> tuple[int, ...]:
@@ -378,8 +405,14 @@ def _distances(record, mnemonic: str, space, access, width: int, uniform: bool, 
         table = getattr(unit, f"global_load{suffix}")
     elif mnemonic in ("REDUX", "CREDUX", "VOTE"):
         return unit.vote
-    else:
+    elif mnemonic in PHASE_BARRIERS:
+        return config.bulk_copy.mbarrier
+    elif mnemonic in BULK_COPIES:
+        return config.bulk_copy.instruction
+    elif mnemonic in _OTHER_MEMORY or record["flags"] & Flag.UNKNOWN:
         return unit.other
+    else:
+        raise SubcoreError(f"{mnemonic} has no timing: name it in sim.lower, or in a table of [memory_unit]")
     column = 0 if width <= 4 else 1 if width == 8 else 2
     war = next((table[c] for c in range(column, -1, -1) if table[c]), table[0])
     raw = next((table[3 + c] for c in range(column, -1, -1) if table[3 + c]), 0)

@@ -18,6 +18,8 @@ def tensor_interval(record, text: str, config: Config) -> int:
     """
     tensor = config.tensor
     kind = TensorKind(record["tensor_kind"])
+    if kind == TensorKind.NONE:
+        raise SubcoreError(f"{text or 'a tensor instruction'}: no timing without a shape that can be read")
     if kind == TensorKind.MOVM:
         return tensor.movm_interval_cycles
     m, n, k = (int(record[f"tensor_{name}"]) for name in "mnk")
@@ -61,6 +63,14 @@ def _accumulate_factor(kind: TensorKind, text: str, accumulator_bits: int, confi
     return config.tensor.f32_accumulate_factor if narrow or accumulator_bits == 32 else 1
 
 
+def chain_cycles(record, config: Config) -> int:
+    """Least distance of two instructions on one accumulator, where it is more than the compiler keeps; 0 if not."""
+    kind = TensorKind(record["tensor_kind"])
+    if kind in (TensorKind.HMMA, TensorKind.QMMA) and record["tensor_accumulator_bits"] == 32:
+        return config.tensor.f32_chain_cycles
+    return config.tensor.imma_chain_cycles if kind == TensorKind.IMMA else 0
+
+
 def operand_cycles(record, config: Config) -> int:
     """Cycles that reading the operands takes; accumulators count as 32-bit ones. 0 where they are not registers."""
     kind = TensorKind(record["tensor_kind"])
@@ -90,4 +100,7 @@ def tensor_latency(record, interval_cycles: int, config: Config) -> int:
         TensorKind.IMMA: tensor.imma_latency_cycles,
         TensorKind.BMMA: tensor.imma_latency_cycles,
         TensorKind.MOVM: tensor.movm_latency_cycles,
-    }.get(TensorKind(record["tensor_kind"]), tensor.hmma_latency_cycles)
+        TensorKind.HMMA: tensor.hmma_latency_cycles,
+        TensorKind.QMMA: tensor.hmma_latency_cycles,
+        TensorKind.OMMA: tensor.hmma_latency_cycles,
+    }[TensorKind(record["tensor_kind"])]

@@ -19,7 +19,7 @@ ACCESS = record_dtype([("origin", "i8"), ("stride", "i4"), ("list_at", "i4"), ("
 
 
 class Run(NamedTuple):
-    """Arrays that every stage may read. Written are only `boards`, `outbox`, profile, log and series."""
+    """Arrays that every stage may read. Written are only `boards`, `engine`, `outbox`, profile, log and series."""
 
     # program (sim.lower)
     op: np.ndarray  # OP, shape (n,)
@@ -32,14 +32,16 @@ class Run(NamedTuple):
     length: int
     pc_step: int
     tracked: int  # 1 = scoreboard mode
-    # streams (sim.arena); one row per dynamic warp instruction, per access, per listed lane address
+    # streams (sim.arena); one row per dynamic warp instruction, per access, per address of a pattern (sim.lists)
     instruction: np.ndarray  # i4, index into op
     active_mask: np.ndarray  # u4
     access: np.ndarray  # i4, index into accesses, -1 = none
     accesses: np.ndarray  # ACCESS; list_at indexes lane_address
-    lane_address: np.ndarray  # i8
+    lane_address: np.ndarray  # i8, relative to the origin of the access
     # per SM
     boards: np.ndarray  # SCOREBOARD, (SMs, warps); (1, 1) when not tracked
+    engine: np.ndarray  # ASYNC, (SMs,)
+    way: np.ndarray  # i8, (SMs,): cycles to the hub of the cluster network
     outbox: np.ndarray  # REQUEST, (SMs, requests of a quantum)
     profile: np.ndarray  # i8, (length + 1, PROFILE_COLUMNS); the last row has the cycles of no instruction
     log: np.ndarray  # LOG; length 0 = off

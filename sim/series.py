@@ -64,9 +64,11 @@ def take_sample(sms, memory, grid, series, now):
                 series[row, column] = series[2 * row + 1, column]
         grid.samples = len(series) // 2
         grid.sample_interval *= 2
+    grid.sample_at = (now // grid.sample_interval + 1) * grid.sample_interval
+    if now % grid.sample_interval:
+        return  # the distance has just doubled
     row = series[grid.samples]
     grid.samples += 1
-    grid.sample_at = (now // grid.sample_interval + 1) * grid.sample_interval
     for column in range(len(row)):
         row[column] = 0
     row[_CYCLE] = now

@@ -24,7 +24,8 @@ INSTRUCTION_BUFFER = 16
 BANKS = 4
 GROUP_COUNTER = 6  # outstanding groups of wgmma, behind the dependence counters
 OPERAND_SLOTS = 4
-PORT_WINDOW = 128  # cycles of register-port reservations kept, a power of two above any read window or result delay
+PORT_LAP_BITS = 7
+PORT_WINDOW = 1 << PORT_LAP_BITS  # cycles of register-port reservations kept: above any read window or result delay
 L0_LINES = 512
 L0_MISSES = 64
 L1I_LINES = 4096
@@ -60,6 +61,8 @@ class Event(IntEnum):
     SCOREBOARD_READ = 6  # a = warp id, b = instruction: its sources have been read
     REPLY = 7  # a = tag, b = sector mask
     L1I_FILL = 8  # a = miss entry
+    COPY_STEP = 9  # the bulk copy engine asks for the next line
+    COPY_DONE = 10  # a = bulk copy whose data are all there
 
 
 class Reply(IntEnum):
@@ -69,6 +72,8 @@ class Reply(IntEnum):
     PENDING = 1  # pending request that bypassed the L1
     STORE = 2  # warp id, and above it the warp's launch number modulo 2**18: one store acknowledged
     INSTRUCTION = 3  # miss entry of the L1 instruction cache
+    COPY = 4  # bulk copy; above it the sectors of a write
+    MESSAGE = 5  # something has come from another SM of the cluster
 
 
 class Path(IntEnum):
@@ -116,6 +121,8 @@ class Fault(IntEnum):
     COUNTER_UNDERFLOW = 5
     OUTBOX = 6
     COPY_GROUPS = 7
+    MBARRIER = 8  # never initialised, or too many
+    MESSAGES = 9  # between SMs of a cluster
 
 
 def record_dtype(fields: list[tuple]) -> np.dtype:
@@ -140,27 +147,29 @@ def record_dtype(fields: list[tuple]) -> np.dtype:
 
 WARP = record_dtype(
     [
-        ("active", "i1"),  # 0 free, 1 running, 2 every instruction issued, waits for its memory accesses
-        ("block", "i2"),
-        ("launched", "i8"),  # launch sequence number: higher is younger
-        ("stream_at", "i8"),  # next dynamic instruction to issue
-        ("stream_end", "i8"),
-        ("head", "i4"),  # static instruction at stream_at
-        ("fetch_at", "i4"),  # next static instruction to fetch
-        ("buffer_count", "i1"),  # instruction buffer: slots reserved, oldest first
-        ("buffer_first", "i1"),
-        ("buffer_ready_at", "i8", (INSTRUCTION_BUFFER,)),
-        ("redirect_until", "i8"),  # no fetch before this cycle (taken branch)
+        # what the scheduler looks at in every warp comes first: two cache lines instead of five
         ("stall_until", "i8"),
-        ("counter", "i2", (8,)),  # SB0-SB5 as visible to issue, GROUP_COUNTER
+        ("membar_until", "i8"),
+        ("stream_at", "i8"),  # next dynamic instruction to issue
+        ("head", "i4"),  # static instruction at stream_at
         ("waiting", "i2"),  # bit i: counter i is not zero
         ("long_latency", "i2"),  # bit i: counter i was last raised by a global, local or texture access
-        ("depbar_active", "i1"),
-        ("depbar_counter", "i1"),
         ("depbar_threshold", "i2"),
         ("depbar_mask", "i2"),
+        ("active", "i1"),  # 0 free, 1 running, 2 every instruction issued, waits for its memory accesses
         ("barrier_wait", "i1"),
-        ("membar_until", "i8"),
+        ("buffer_count", "i1"),  # instruction buffer: slots reserved, oldest first
+        ("buffer_first", "i1"),
+        ("depbar_active", "i1"),
+        ("depbar_counter", "i1"),
+        ("ready_known", "i1"),  # scoreboard mode: ready_at holds for the head instruction
+        ("fetch_at", "i4"),  # next static instruction to fetch
+        ("redirect_until", "i8"),  # no fetch before this cycle (taken branch)
+        ("buffer_ready_at", "i8", (INSTRUCTION_BUFFER,)),
+        ("block", "i2"),
+        ("launched", "i8"),  # launch sequence number: higher is younger
+        ("stream_end", "i8"),
+        ("counter", "i2", (8,)),  # SB0-SB5 as visible to issue, GROUP_COUNTER
         ("membar_cycles", "i4"),  # > 0: a memory barrier waits for the accesses before it
         ("loads", "i4"),  # memory instructions between control and completion
         ("stores", "i4"),  # write requests not yet acknowledged
@@ -172,7 +181,8 @@ WARP = record_dtype(
         ("group_counter", "i1", (COPY_GROUPS,)),
         ("tokens", "i4"),  # scoreboard reads still to be released
         ("constant_line", "i4"),  # line of a c[][] operand that missed and is on its way
-        ("ready_known", "i1"),  # scoreboard mode: ready_at holds for the head instruction
+        ("chain_register", "i2"),  # accumulator of the last matrix instruction that has a chain time
+        ("chain_until", "i8"),  # no matrix instruction may accumulate onto it before
         ("ready_at", "i8"),
         ("logged", "i1"),  # what the event log last said it waits for
     ]
@@ -204,10 +214,9 @@ SUBCORE = record_dtype(
         ("raise_op", "i4"),
         ("latch_free_at", "i8", (UNITS,)),  # dispatch latches of variable-latency units
         ("unit_free_at", "i8", (UNITS,)),
-        ("read_at", "i8", (BANKS, PORT_WINDOW)),  # cycle that a slot of the read-port ring stands for
-        ("read_used", "i1", (BANKS, PORT_WINDOW)),
-        ("write_at", "i8", (BANKS, PORT_WINDOW)),
-        ("write_used", "i1", (BANKS, PORT_WINDOW)),
+        # rings of port reservations, a word per cycle: lap of the ring << 32 | ports taken, a byte for each bank
+        ("reads", "i8", (PORT_WINDOW,)),
+        ("writes", "i8", (PORT_WINDOW,)),
         ("reuse", "i4", (BANKS, OPERAND_SLOTS)),  # warp << 8 | register, NONE = empty
         ("queue", QUEUED, (MEMORY_QUEUE,)),
         ("queue_first", "i4"),
@@ -494,8 +503,6 @@ def new_sms(count: int, l1_sets: int, l1_ways: int) -> np.ndarray:
         "constant_line",
     ):
         sub[name] = NONE
-    sub["read_at"] = NONE
-    sub["write_at"] = NONE
     sub["wake_at"] = NEVER
     sub["reason"] = Stall.NO_WARP
     return sms

@@ -111,6 +111,8 @@ class Counter(IntEnum):
     BARRIERS = 39
     REQUESTS_SENT = 40
     REPLIES_RECEIVED = 41
+    BULK_COPIES = 42
+    COPY_SECTORS = 43
 
 
 COUNTERS: dict[Counter, CounterInfo] = {
@@ -164,4 +166,6 @@ COUNTERS: dict[Counter, CounterInfo] = {
     Counter.BARRIERS: CounterInfo("sm__barriers.sum", "barrier", "block barriers completed"),
     Counter.REQUESTS_SENT: CounterInfo("l1tex__m_xbar_requests.sum", "request", "requests sent to the interconnect"),
     Counter.REPLIES_RECEIVED: CounterInfo("l1tex__m_xbar_replies.sum", "reply", "replies received"),
+    Counter.BULK_COPIES: CounterInfo("sm__bulk_copies.sum", "copy", "bulk copies started (UBLKCP, UTMALDG ...)"),
+    Counter.COPY_SECTORS: CounterInfo("sm__bulk_copy_sectors.sum", "sector", "sectors that bulk copies asked for"),
 }

@@ -1,5 +1,6 @@
 """What the lanes of one memory instruction touch: lines and sectors for the L1, data passes for the banks."""
 
+from isa.bits import popcount
 from isa.program import MemorySpace
 from sim.jit import routine, stage
 from sim.state import NONE, TAG_LINES
@@ -10,6 +11,7 @@ BANKS = 32
 TAG_HASH_BITS = 24  # of the line number; probes reach 12, more than 16 change nothing in gpu-strides
 LOCAL_BASE = 1 << 46  # device address of local memory, apart from any other data
 _LOCAL = int(MemorySpace.LOCAL)
+_ALL_LANES = (1 << 32) - 1
 _WHOLE_SECTOR = (1 << SECTOR_BYTES) - 1
 
 
@@ -18,7 +20,7 @@ def lane_address_at(run, access, lane, rank):
     """Byte address of one lane; `rank` is its position among the active lanes."""
     record = run.accesses[access]
     if record.list_at >= 0:
-        return run.lane_address[record.list_at + rank]
+        return record.origin + run.lane_address[record.list_at + rank]
     return record.origin + record.stride * lane
 
 
@@ -36,6 +38,9 @@ def coalesce(sm, run, pending, access, mask, op):
     Fills sm.tag_line, tag_sectors (touched) and tag_full (every byte touched). Returns the number of lines.
     """
     is_local = op.space == _LOCAL
+    record = run.accesses[access]
+    if mask == _ALL_LANES and record.list_at < 0 and record.stride == op.bytes and not is_local:
+        return coalesce_dense(sm, record.origin, record.origin + 32 * op.bytes)
     parts = max(1, op.bytes // 4) if is_local else 1
     part_bytes = op.bytes // parts
     count = 0
@@ -59,6 +64,26 @@ def coalesce(sm, run, pending, access, mask, op):
         for sector in range(4):
             full |= (sm.tag_cover[index, sector] == _WHOLE_SECTOR) << sector
         sm.tag_full[index] = full
+    return count
+
+
+@stage
+def coalesce_dense(sm, first, end):
+    """As `coalesce` where the lanes together touch every byte of [first, end)."""
+    count = 0
+    line = first & ~(LINE_BYTES - 1)
+    while line < end:
+        touched = 0
+        full = 0
+        for sector in range(4):
+            start = line + sector * SECTOR_BYTES
+            touched |= (start < end and start + SECTOR_BYTES > first) << sector
+            full |= (start >= first and start + SECTOR_BYTES <= end) << sector
+        sm.tag_line[count] = line
+        sm.tag_sectors[count] = touched
+        sm.tag_full[count] = full
+        count += 1
+        line += LINE_BYTES
     return count
 
 
@@ -218,7 +243,7 @@ def bank_passes(sm, run, access, mask, width_bytes):
     words = max(1, width_bytes // 4)
     lanes_per_phase = 32 // words
     record = run.accesses[access]
-    is_dense = record.list_at < 0 and record.stride == 4 * words
+    is_dense = record.list_at < 0 and (record.stride == 4 * words or record.stride == 0)
     rank = 0
     total = 0
     for phase in range(words):
@@ -228,6 +253,10 @@ def bank_passes(sm, run, access, mask, width_bytes):
             continue
         if is_dense:
             total += 1
+            continue
+        if is_conflict_free(sm, run, access, members, first, rank, words):
+            total += 1
+            rank += popcount(members)
             continue
         for bank in range(BANKS):
             sm.bank_words[bank] = 0
@@ -241,6 +270,30 @@ def bank_passes(sm, run, access, mask, width_bytes):
                 worst = max(worst, add_word(sm, word + part))
         total += worst
     return max(1, total)
+
+
+@stage
+def is_conflict_free(sm, run, access, members, first, rank, words):
+    """True if no bank holds two words of a phase: lanes `first` and up, active where `members` has a bit.
+
+    Most phases are, and seeing that takes one word per bank instead of a list.
+    """
+    seen = 0
+    lane = first
+    while members:
+        if members & 1:
+            word = lane_address_at(run, access, lane, rank) >> 2
+            rank += 1
+            for part in range(words):
+                bank = (word + part) & (BANKS - 1)
+                if not seen >> bank & 1:
+                    seen |= 1 << bank
+                    sm.lane_word[bank] = word + part
+                elif sm.lane_word[bank] != word + part:
+                    return False
+        members >>= 1
+        lane += 1
+    return True
 
 
 @stage

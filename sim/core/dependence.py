@@ -52,6 +52,15 @@ def lower_counter(sm, sub, warp, counter, now):
     sub.wake_at = min(sub.wake_at, now)
 
 
+@routine
+def complete_copy_groups(sm, sub, warp, now):
+    """Commit groups of LDGSTS and of bulk stores end in order; each lowers the counter that its commit raised."""
+    while warp.group_count > 0 and warp.copies_done >= warp.group_target[warp.group_first]:
+        lower_counter(sm, sub, warp, warp.group_counter[warp.group_first], now)
+        warp.group_first = (warp.group_first + 1) % len(warp.group_target)
+        warp.group_count -= 1
+
+
 @stage
 def scoreboard_read_done(run, board, warp, op):
     warp.tokens -= 1

@@ -8,7 +8,9 @@ zero, its fixed-latency unit is free and its constant operand hits.
 from configs.schema import IssuePolicy
 from isa.bits import popcount
 from isa.program import Flag
+from sim.async_state import Trait
 from sim.core.barrier import arrive, start_memory_barrier
+from sim.core.cluster import arrive_at_cluster, set_registers, wait_at_cluster
 from sim.core.constant import fixed_constant_hit
 from sim.core.dependence import counters_block, scoreboard_block, scoreboard_issue
 from sim.core.log import log_event
@@ -37,6 +39,11 @@ _BLOCK_BARRIER = int(Flag.BLOCK_BARRIER)
 _BARRIER_ARRIVE = int(Flag.BARRIER_ARRIVE)
 _MEMORY_BARRIER = int(Flag.MEMORY_BARRIER)
 _DEPENDENCE_BARRIER = int(Flag.DEPENDENCE_BARRIER)
+_CLUSTER_ARRIVE = int(Trait.CLUSTER_ARRIVE)
+_CLUSTER_WAIT = int(Trait.CLUSTER_WAIT)
+_SET_REGISTERS = int(Trait.SET_REGISTERS)
+_OF_CLUSTER = _CLUSTER_ARRIVE | _CLUSTER_WAIT | _SET_REGISTERS
+_SPECIAL = _BLOCK_BARRIER | _BARRIER_ARRIVE | _MEMORY_BARRIER | _DEPENDENCE_BARRIER | _OF_CLUSTER
 _INSTRUCTIONS = int(Counter.WARP_INSTRUCTIONS)
 _THREADS = int(Counter.THREAD_INSTRUCTIONS)
 _FIRST_UNIT = int(Counter.ISSUE_FMA)
@@ -143,6 +150,9 @@ def check_ready(sm, s, sub, cfg, run, w, now):
         if free_at > now:
             sub.issue_wake_at = min(sub.issue_wake_at, free_at)
             return _PIPE
+        if op.chain_cycles and warp.chain_until > now and op.source[2] == warp.chain_register:
+            sub.issue_wake_at = min(sub.issue_wake_at, warp.chain_until)
+            return _WAIT
         if op.constant_line >= 0 and not fixed_constant_hit(sm, s, sub, cfg, warp, op.constant_line, now):
             if w == sub.greedy and sub.held_for != warp.stream_at:
                 # the scheduler holds on to its warp for a few cycles before it looks elsewhere (section 5.1.1)
@@ -192,6 +202,9 @@ def send(sm, s, sub, cfg, run, w, now):
         sub.busy_cycles[unit] += op.interval_cycles
         if op.second_unit:
             sub.next_pipe ^= 1
+        if op.chain_cycles:
+            warp.chain_register = op.result
+            warp.chain_until = now + op.chain_cycles
         sm.counter[_CONSTANT_REQUESTS] += op.constant_line >= 0
     elif op.path == _MEMORY:
         warp.loads += 1
@@ -202,6 +215,14 @@ def send(sm, s, sub, cfg, run, w, now):
         sub.port_busy_until = now + 1 + op.port_busy_cycles
     if op.tracked:
         scoreboard_issue(run, cfg, run.boards[sm.id, s << 4 | w], warp, op, now)
+    if op.traits & _SPECIAL:
+        synchronise(sm, s << 4 | w, warp, op, cfg, run, now)
+    step_stream(sm, sub, cfg, run, warp, now)
+
+
+@routine
+def synchronise(sm, warp_id, warp, op, cfg, run, now):
+    """What stops the warp behind its instruction: barriers, and registers that it asks for."""
     if op.traits & (_BLOCK_BARRIER | _BARRIER_ARRIVE):
         arrive(sm, cfg, warp, op, op.traits & _BLOCK_BARRIER != 0, now)
     elif op.traits & _MEMORY_BARRIER:
@@ -211,7 +232,12 @@ def send(sm, s, sub, cfg, run, w, now):
         warp.depbar_counter = op.depbar_counter
         warp.depbar_threshold = op.depbar_threshold
         warp.depbar_mask = op.depbar_mask
-    step_stream(sm, sub, cfg, run, warp, now)
+    elif op.traits & _CLUSTER_ARRIVE:
+        arrive_at_cluster(sm, run, warp.block, now)
+    elif op.traits & _CLUSTER_WAIT:
+        wait_at_cluster(sm, run, warp_id, warp)
+    elif op.traits & _SET_REGISTERS:
+        set_registers(sm, run, warp_id, warp, op.barrier_threads, now)
 
 
 @stage

@@ -8,11 +8,15 @@ configuration, lowered into each instruction: `leave_cycles`, `read_cycles`, `do
 """
 
 from isa.program import Access, MemorySpace, Unit
+from sim.async_state import Async
 from sim.core.barrier import check_memory_barrier
+from sim.core.bulk_copy import engine_is_full, start_copy
+from sim.core.cluster import access_rank, rank_of, serve_distributed
 from sim.core.constant import variable_constant_hit
-from sim.core.dependence import lower_counter, release_read_counter, scoreboard_write_done
+from sim.core.dependence import complete_copy_groups, lower_counter, release_read_counter, scoreboard_write_done
 from sim.core.events import INTERNAL, push_event
 from sim.core.log import log_event
+from sim.core.mbarrier import deliver_deferred, serve_mbarrier
 from sim.core.operands import load_write_conflicts, take_write_port
 from sim.core.shared_memory import serve_shared
 from sim.jit import routine, stage
@@ -25,6 +29,9 @@ _MEMORY = int(Unit.MEMORY)
 _SHARED = int(MemorySpace.SHARED)
 _CONSTANT = int(MemorySpace.CONSTANT)
 _NO_COUNTER = 7
+_WAIT = int(Async.WAIT)
+_TO_CLUSTER = int(Async.TO_CLUSTER)
+_GENERIC = int(Async.GENERIC)
 _ENQUEUE = int(LogKind.ENQUEUE)
 _LEAVE = int(LogKind.LEAVE)
 _DONE = int(LogKind.DONE)
@@ -78,6 +85,8 @@ def accept(sm, cfg, run, now):
         ready_at = sub.queue[sub.queue_first].ready_at
         if ready_at > now:
             wake = min(wake, ready_at)
+        elif copies_wait(sm, sub, run):
+            wake = now + 1
         elif granted < 0:
             granted = s
         else:
@@ -89,6 +98,13 @@ def accept(sm, cfg, run, now):
         if sm.sub[granted].queue_count > 0:
             wake = now + 1
     return wake
+
+
+@stage
+def copies_wait(sm, sub, run):
+    """The head of the queue is a bulk copy that the engine has no room for."""
+    request = run.op[sub.queue[sub.queue_first].op].request
+    return _WAIT < request <= _TO_CLUSTER and engine_is_full(run.engine[sm.id])
 
 
 @routine
@@ -133,6 +149,8 @@ def start_access(sm, s, cfg, run, index, now):
     pending = sm.pending[index]
     op = run.op[pending.op]
     has_addresses = run.access[pending.stream] >= 0 and run.active_mask[pending.stream] != 0
+    if op.request and has_addresses and start_request(sm, cfg, run, index, now):
+        return
     if op.is_cached and has_addresses:
         sm.counter[_GLOBAL_INSTRUCTIONS] += 1
         if sm.tag_last >= 0:
@@ -157,6 +175,24 @@ def start_access(sm, s, cfg, run, index, now):
         push_event(sm, INTERNAL, now, start_at + pending.tail_cycles, _MEMORY_DONE, index, 0)
 
 
+@routine
+def start_request(sm, cfg, run, index, now):
+    """mbarriers, bulk copies, shared memory of the cluster. False if the rest is as for any other instruction."""
+    pending = sm.pending[index]
+    request = run.op[pending.op].request
+    box = run.engine[sm.id]
+    if request <= _WAIT:
+        return serve_mbarrier(sm, run, index, now)
+    if request <= _TO_CLUSTER:
+        start_copy(sm, run, index, now)
+        return False
+    rank = rank_of(run, box, pending.stream) if request == _GENERIC else access_rank(run, box, pending.stream)
+    if rank < 0:
+        return False
+    serve_distributed(sm, cfg, run, index, rank, now)
+    return True
+
+
 @stage
 def constant_line(cfg, run, stream, op):
     """Line of an LDC: from the first lane's address if the trace has it, else from its immediate offset; -1 unknown."""
@@ -166,7 +202,7 @@ def constant_line(cfg, run, stream, op):
     record = run.accesses[access]
     address = record.origin
     if record.list_at >= 0:
-        address = run.lane_address[record.list_at]
+        address += run.lane_address[record.list_at]
     return (address & 0xFFFFFF) // cfg.constant.line_bytes
 
 
@@ -197,6 +233,8 @@ def memory_done(sm, cfg, run, index, now):
     if op.access == _COPY:
         warp.copies_done += 1
         complete_copy_groups(sm, sub, warp, now)
+        if run.engine[sm.id].deferred:
+            deliver_deferred(sm, run, pending.subcore << 4 | pending.warp, now)
     if op.write_counter != _NO_COUNTER:
         lower_counter(sm, sub, warp, op.write_counter, now)
     if op.tracked:
@@ -208,12 +246,3 @@ def memory_done(sm, cfg, run, index, now):
     pending.next = sm.pending_free
     sm.pending_free = index
     sm.pending_count -= 1
-
-
-@routine
-def complete_copy_groups(sm, sub, warp, now):
-    """LDGSTS commit groups end in order; each lowers the counter its LDGDEPBAR raised."""
-    while warp.group_count > 0 and warp.copies_done >= warp.group_target[warp.group_first]:
-        lower_counter(sm, sub, warp, warp.group_counter[warp.group_first], now)
-        warp.group_first = (warp.group_first + 1) % len(warp.group_target)
-        warp.group_count -= 1

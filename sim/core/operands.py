@@ -8,7 +8,7 @@ from sim.core.dependence import counts_as_consumer
 from sim.core.events import INTERNAL, push_event
 from sim.core.log import log_event
 from sim.jit import routine, stage
-from sim.state import PORT_WINDOW, Event, LogKind
+from sim.state import PORT_LAP_BITS, PORT_WINDOW, Event, LogKind
 from sim.stats import Counter
 
 _ALLOCATE = int(LogKind.ALLOCATE)
@@ -26,12 +26,26 @@ WRITE_DELAY = 4  # an FFMA issued at t allocates at t + 2 and writes at t + 10 (
 
 
 @stage
+def taken(ring, bank, cycle):
+    """Ports of a bank that are given away in `cycle`. A slot of an earlier lap of the ring is empty."""
+    slot = ring[cycle & _RING]
+    return slot >> 8 * bank & 255 if slot >> 32 == cycle >> PORT_LAP_BITS else 0
+
+
+@stage
+def take(ring, bank, cycle, ports):
+    slot = ring[cycle & _RING]
+    if slot >> 32 != cycle >> PORT_LAP_BITS:
+        slot = cycle >> PORT_LAP_BITS << 32
+    ring[cycle & _RING] = slot + (ports << 8 * bank)
+
+
+@stage
 def free_read_slots(sub, cfg, bank, first, window):
     """Read slots of a bank that are free in the cycles first .. first + window - 1."""
     free = 0
     for cycle in range(first, first + window):
-        slot = cycle & _RING
-        free += cfg.registers.read_ports - (sub.read_used[bank, slot] if sub.read_at[bank, slot] == cycle else 0)
+        free += cfg.registers.read_ports - taken(sub.reads, bank, cycle)
     return free
 
 
@@ -39,13 +53,9 @@ def free_read_slots(sub, cfg, bank, first, window):
 def take_read_slots(sub, cfg, bank, first, window, reads):
     """Take the earliest free slots for `reads` reads."""
     for cycle in range(first, first + window):
-        slot = cycle & _RING
-        if sub.read_at[bank, slot] != cycle:
-            sub.read_at[bank, slot] = cycle
-            sub.read_used[bank, slot] = 0
-        while reads > 0 and sub.read_used[bank, slot] < cfg.registers.read_ports:
-            sub.read_used[bank, slot] += 1
-            reads -= 1
+        ports = min(reads, max(0, cfg.registers.read_ports - taken(sub.reads, bank, cycle)))
+        take(sub.reads, bank, cycle, ports)
+        reads -= ports
 
 
 @stage
@@ -168,17 +178,12 @@ def reserve_write(sm, sub, cfg, op, at):
 
 @stage
 def write_port_taken(sub, cfg, bank, cycle):
-    slot = cycle & _RING
-    return sub.write_at[bank, slot] == cycle and sub.write_used[bank, slot] >= cfg.registers.write_ports
+    return taken(sub.writes, bank, cycle) >= cfg.registers.write_ports
 
 
 @stage
 def take_write_port(sub, bank, cycle):
-    slot = cycle & _RING
-    if sub.write_at[bank, slot] != cycle:
-        sub.write_at[bank, slot] = cycle
-        sub.write_used[bank, slot] = 0
-    sub.write_used[bank, slot] += 1
+    take(sub.writes, bank, cycle, 1)
 
 
 @stage

@@ -7,6 +7,8 @@ Sleeping is exact: the cycles slept through are charged to the reason they were 
 
 from isa.bits import popcount
 from sim.core.barrier import check_barrier, check_memory_barrier, release_barrier
+from sim.core.bulk_copy import copy_done, receive_copy, step_copies
+from sim.core.cluster import check_cluster_arrival, leave_cluster
 from sim.core.constant import fill_fixed_constant, fill_variable_constant
 from sim.core.dependence import (
     lower_counter,
@@ -21,6 +23,7 @@ from sim.core.fetch import CONSTANT_LINES, access_l1i, fetch, fill_l0_request, f
 from sim.core.issue import issue
 from sim.core.l1 import fill_sectors, receive_sectors, send_request, tag_stage
 from sim.core.log import log_end
+from sim.core.mbarrier import forget_block, receive_messages
 from sim.core.memory_unit import accept, memory_done
 from sim.core.operands import allocate
 from sim.core.states import log_states
@@ -55,6 +58,9 @@ _LINE = int(Reply.LINE)
 _PENDING = int(Reply.PENDING)
 _STORE = int(Reply.STORE)
 _INSTRUCTION = int(Reply.INSTRUCTION)
+_COPY = int(Reply.COPY)
+_COPY_STEP = int(Event.COPY_STEP)
+_COPY_DONE = int(Event.COPY_DONE)
 _INSTRUCTION_READ = int(RequestKind.INSTRUCTION)
 _CONSTANT_READ = int(RequestKind.CONSTANT)
 _FIXED = int(Path.FIXED)
@@ -192,11 +198,17 @@ def run_events(sm, cfg, run, now):
             sub.wake_at = min(sub.wake_at, now)
         elif kind == _BARRIER_RELEASE:
             release_barrier(sm, a, b, now)
+        elif kind == _COPY_STEP:
+            step_copies(sm, cfg, run, now)
+        elif kind == _COPY_DONE:
+            copy_done(sm, run, a, now)
     while True:
         node = pop_event(sm, REPLIES, now)
         if node < 0:
             break
-        receive_reply(sm, cfg, sm.event_a[node], sm.event_b[node], now)
+        receive_reply(sm, cfg, run, sm.event_a[node], sm.event_b[node], now)
+    if run.engine[sm.id].message_first >= 0:
+        receive_messages(sm, cfg, run, now)
     find_next_event(sm, now)
 
 
@@ -240,7 +252,7 @@ def receive_fetch(sm, cfg, run, index, now):
 
 
 @routine
-def receive_reply(sm, cfg, tag, sectors, now):
+def receive_reply(sm, cfg, run, tag, sectors, now):
     """An answer of the L2 arrives at the SM."""
     sm.counter[_REPLIES] += 1
     value = tag & 0xFFFFFF
@@ -266,6 +278,8 @@ def receive_reply(sm, cfg, tag, sectors, now):
             sub.wake_at = min(sub.wake_at, now)
     elif kind == _INSTRUCTION:
         receive_l1i(sm, cfg, value, now)
+    elif kind == _COPY:
+        receive_copy(sm, cfg, run, value, sectors, now)
 
 
 @routine
@@ -332,8 +346,12 @@ def start_warp(sm, run, slot, now):
     warp.group_first = 0
     warp.group_count = 0
     warp.constant_line = NONE
+    warp.chain_until = 0
     warp.ready_known = 0
     warp.tokens = 0
+    engine = run.engine[sm.id]
+    engine.waits[s << 4 | w] = 0
+    engine.warp_registers[s << 4 | w] = engine.registers
     warp.logged = NONE
     if run.tracked:
         board = run.boards[sm.id, s << 4 | w]
@@ -394,7 +412,12 @@ def retire_warp(sm, s, sub, w, position, cfg, run, now):
         block.done_at = now
         sm.last_done_at = now
         sm.finished_blocks += 1
+        if run.engine[sm.id].cluster[warp.block].size > 1:
+            leave_cluster(sm, run, warp.block, now)
+        forget_block(run.engine[sm.id], warp.block)
         return
+    if run.engine[sm.id].cluster[warp.block].arrived:
+        check_cluster_arrival(sm, run, warp.block, now)
     for barrier in range(BARRIERS):
         if block.arrived[barrier]:
             check_barrier(sm, cfg, warp.block, barrier, now)

@@ -71,4 +71,6 @@ def state_of(sm, s, sub, cfg, run, w, warp, now):
             return _PIPE
         if op.constant_line >= 0 and warp.constant_line == op.constant_line:
             return _CONSTANT_MISS
-    return _ISSUED
+    if sub.control.valid and not sub.control.fresh:  # no warp of the sub-core can issue
+        return _DISPATCH if run.op[sub.control.op].path == _FIXED else _MIO
+    return _PIPE if sub.port_busy_until > now else _ISSUED

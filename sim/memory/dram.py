@@ -161,13 +161,13 @@ def refresh(memory, cfg, ch, clock):
 
 @stage
 def choose_direction(memory, cfg, channel):
-    """Reads go first until writes fill three quarters of their queue (guess); then they drain to a quarter."""
+    """Reads go first until writes fill their queue to a high mark; then they drain to a low one."""
     reads, writes = channel.queued[READS], channel.queued[WRITES]
     entries = cfg.dram.queue_entries
     if channel.writing:
-        switch = writes == 0 or (reads > 0 and 4 * writes <= entries)
+        switch = writes == 0 or (reads > 0 and 100 * writes <= cfg.dram.writes_end_percent * entries)
     else:
-        switch = reads == 0 or 4 * writes >= 3 * entries
+        switch = reads == 0 or 100 * writes >= cfg.dram.writes_begin_percent * entries
     if switch and (reads if channel.writing else writes):
         channel.writing ^= 1
         memory.counter[0].dram_turnarounds += 1

@@ -22,6 +22,7 @@ LINE_SHIFT = 7  # lines of 128 bytes, four sectors of 32 bytes
 SECTORS = 4
 SECTOR_BYTES = 32
 DRAM_STEP_CYCLES = 32
+REPLIES = 16  # that a slice remembers for others to join (guess)
 PACKETS_PER_SECTOR = 3  # part of the reply, fetch from the other partition, fetch from DRAM
 
 
@@ -114,6 +115,11 @@ SLICE = _record(
         ("first", "i4", (2,)),  # input queues: 0 from the other partition, 1 from the SMs
         ("last", "i4", (2,)),
         ("missing", "i4", (2,)),  # outstanding sectors: 0 from DRAM, 1 from the other partition
+        # the latest replies, by line: what a later read of the same sectors may join
+        ("reply_line", "i8", (REPLIES,)),
+        ("reply_tail", "i8", (REPLIES,)),
+        ("reply_span", "u1", (REPLIES,)),
+        ("reply_sectors", "u1", (REPLIES,)),
         ("scheduled", "u1"),
         ("blocked", "u1"),  # the heads of the queues wait for a fill or for room in the DRAM queue
     ]
@@ -185,6 +191,7 @@ COUNTERS = (
     ("l2_lines_evicted", "line", "valid lines replaced"),
     ("l2_sectors_written_back", "sector", "dirty sectors of replaced lines"),
     ("l2_atomic_operations", "operation", "steps of the atomic units: lanes on one word go one after the other"),
+    ("l2_sectors_coalesced", "sector", "read by an SM in the reply to another SM"),
     ("l2_blocked", "event", "times a slice's queues found no resource for a miss"),
     ("dram__sectors_read", "sector", "sectors read"),
     ("dram__sectors_write", "sector", "sectors written, whole or masked"),

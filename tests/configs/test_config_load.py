@@ -165,6 +165,7 @@ def test_unknown_name_is_one_problem(name):
         ("l1d.shared_carveouts_bytes=[0, 8192]", "sm.max_shared_bytes"),
         ("l1d.shared_carveouts_bytes=[102400, 0]", "ascending"),
         ("launch.dispatch_latency_cycles=10", "one-way latency"),
+        ("launch.queued_blocks_per_sm=1", "launch.queued_block_latency_cycles"),
         ("sm.max_threads=1024", "32 x sm.max_warps"),
         ("sm.max_shared_bytes_per_block=102400", "must not exceed"),
         ("dram.clock_mhz=1000", "gpu.memory_clock_mhz"),

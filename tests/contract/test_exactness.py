@@ -80,10 +80,14 @@ def test_every_instruction_and_block_is_executed_on_one_sm(name):
 
 
 def test_every_counter_is_moved_by_some_kernel():
-    """A counter that nothing increments is a hole in the model or in these kernels."""
+    """A counter that nothing increments is a hole in the model or in these kernels.
+
+    Those of bulk copies, which only Hopper has, are counted in test_probe_async.
+    """
+    elsewhere = {Counter.BULK_COPIES, Counter.COPY_SECTORS}
     total = sum(simulate(name).result.sm_counters.sum(axis=0) for name in KERNELS)
     tight = simulate("memory", settings=("l1d.mshrs=32",)).result.sm_counters.sum(axis=0)
-    assert [c.name for c in Counter if total[c] + tight[c] == 0] == []
+    assert [c.name for c in Counter if total[c] + tight[c] == 0 and c not in elsewhere] == []
 
 
 def test_every_stall_reason_is_charged_by_some_kernel():

@@ -60,6 +60,17 @@ def test_waiting_block_takes_the_place_of_the_first_to_finish():
     assert probe.absolute(LogKind.ISSUE, 0, 2)[0] == ended + 200 + 3
 
 
+def test_first_replacement_of_an_sm_is_queued_there_and_starts_sooner():
+    streams = {1: [7, 8]}
+    trace = kernel(BODY, warps=1, blocks=5, streams=lambda b, w: streams.get(b, [*range(9)]), shared_bytes=90_000)
+    queue = ("launch.queued_blocks_per_sm=1", "launch.queued_block_latency_cycles=160")
+    probe = run(trace, "launch.dispatch_latency_cycles=200", *queue)
+    assert placement(probe) == [0, 1, 1, 0, 1]
+    for before, after, latency in ((1, 2, 160), (0, 3, 160), (2, 4, 200)):
+        ended = probe.absolute(LogKind.ISSUE, 0, before)[-1] + 2
+        assert probe.absolute(LogKind.ISSUE, 0, after)[0] == ended + latency + 3, f"block {after}"
+
+
 def test_no_more_blocks_are_resident_than_fit():
     trace = kernel(BODY, warps=16, blocks=12)
     probe = run(trace)

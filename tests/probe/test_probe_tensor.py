@@ -101,11 +101,11 @@ def test_steps_of_volta_by_accumulator():
         ("DMMA.884", 86, 38),
         ("HMMA.16816.F32", 90, 24),
         ("HMMA.16816.F16", 120, 29),
-        ("IMMA.16832.S8.S8", 120, 27),
+        ("IMMA.16832.S8.S8", 120, 34),
     ],
 )
 def test_dependent_chain_waits_for_the_accumulator(opcode, architecture, cycles):
-    """Without control bits; shortest distances of ptxas, DMMA on sm_86 measured."""
+    """Without control bits; shortest distances of ptxas, DMMA on sm_86 and IMMA on sm_120 measured."""
     ops = [op(opcode, [8], [60, 68, 8], architecture=architecture) for _ in range(4)]
     probe = run([*ops, exit_()], gpu=GPU_OF[architecture], architecture=architecture, control_bits=False)
     assert probe.gaps()[:3] == [cycles] * 3

@@ -62,6 +62,8 @@ class Instruction:
     distances: dict[str, Any] = field(default_factory=dict, repr=False)  # TABLE of the architecture
     is_barrier: bool = False
     membar: int | None = None
+    accumulator: int | None = None  # register of a matrix instruction: first one read and written,
+    chain: int = 0  # cycles to the next one that adds to it
     # memory
     is_shared: bool = False
     matrices: int = 0  # LDSM
@@ -149,6 +151,8 @@ def decode(program: Program, index: int, config: Config) -> Instruction:
         instruction.latency = getattr(execute, f"{kind}_latency_cycles")
     elif unit == Unit.TENSOR:
         instruction.interval, instruction.latency = _tensor(record, config)
+        instruction.chain = config.tensor.f32_chain_cycles if record["tensor_accumulator_bits"] == 32 else 0
+        instruction.accumulator = int(record["source"][2])
     elif unit not in (Unit.NONE, Unit.BARRIER):
         instruction.interval = getattr(execute, f"{unit.name.lower()}_interval_cycles")
         if variable:

@@ -50,6 +50,8 @@ class Warp:
     barrier_wait: bool = False
     membar: int | None = None  # cycles still to wait once nothing is outstanding
     membar_until: int = 0
+    accumulator: int | None = None  # of the last matrix instruction that keeps a distance from its successor,
+    accumulator_until: int = 0  # which must not add to it before
     board: Scoreboard = field(default_factory=lambda: Scoreboard())
 
     def lower(self, counter: int) -> None:

@@ -224,6 +224,8 @@ class Subcore:
             return stall
         if op.path == FIXED and self.free_unit(op) is None:
             return Stall.MATH_PIPE_THROTTLE
+        if op.chain and now < warp.accumulator_until and op.accumulator == warp.accumulator:
+            return Stall.WAIT
         return Stall.ISSUED
 
     def free_unit(self, op: Instruction) -> VariableUnit | None:
@@ -249,6 +251,8 @@ class Subcore:
             unit = self.free_unit(op)
             assert unit is not None
             unit.busy = op.interval
+            if op.chain:
+                warp.accumulator, warp.accumulator_until = op.results[0], self.core.now + op.chain
             self.pipe_turn += op.also_on is not None
         else:
             warp.outstanding += 1

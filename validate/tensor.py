@@ -20,6 +20,7 @@ from typing import Any
 from isa.errors import SubcoreError
 from isa.opcodes import tensor_shape
 from isa.program import TensorKind
+from validate.copies import COPY_LIMIT_PERCENT, KERNELS, run_kernel
 from validate.core import Case, run_case
 
 SUITE = Path(__file__).parent / "suites" / "tensor"
@@ -55,6 +56,15 @@ class Row:
     mhz: float = 0
     warps: int = 2
     accumulators: int = 4
+    kernel: str = ""  # of validate.copies, with what follows
+    blocks: int = 0  # of the grid, or of a cluster
+    box: tuple[int, ...] = ()  # elements along x, y, z
+    bytes: int = 0  # of a copy
+    tensor: int = 0  # dimensions of the tensor map, 0 = none
+    stride: int = 1  # copies from one to the next
+    own: bool = False  # the own block, not another one
+    of: str = "median"
+    fill: int = 0  # SMs that clusters of this size can have
     settings: tuple[str, ...] = ()
 
 
@@ -90,7 +100,9 @@ class Outcome:
 
     @property
     def limit(self) -> float:
-        return LATENCY_LIMIT_CYCLES if self.row.measure == "latency" else RATE_LIMIT_PERCENT
+        if self.row.measure == "latency":
+            return LATENCY_LIMIT_CYCLES
+        return COPY_LIMIT_PERCENT if self.row.kernel else RATE_LIMIT_PERCENT
 
     @property
     def agrees(self) -> bool:
@@ -138,8 +150,10 @@ def _rows(table: Mapping[str, Any], file: Path) -> Iterator[Row]:
                 f"{where}, row {metric}: measure = {row.measure!r}, unit = {row.unit!r}: "
                 f"must be latency or rate, and one of {sorted(_UNITS)}"
             )
-        if bool(row.opcode) == bool(row.body):
-            raise SubcoreError(f"{where}, row {metric}: needs an opcode or a body")
+        if (bool(row.opcode) + bool(row.body) + bool(row.kernel)) != 1:
+            raise SubcoreError(f"{where}, row {metric}: needs an opcode, a body or a kernel, one of them")
+        if row.kernel not in ("", *KERNELS):
+            raise SubcoreError(f"{where}, row {metric}: kernel = {row.kernel!r}: must be one of {', '.join(KERNELS)}")
         yield row
 
 
@@ -166,6 +180,10 @@ def listing(row: Row, opcode: str) -> str:
     chains = 1 if row.measure == "latency" else row.accumulators
     count = _CHAIN_OPERATIONS if row.measure == "latency" else _RATE_OPERATIONS // row.warps
     lines = []
+    if row.measure == "rate" and len(row.body) > 1:  # independent calls as ptxas orders them: step by step
+        steps = [line.format(d=_FIRST_ACCUMULATOR + 4 * chain) for line in row.body for chain in range(chains)]
+        lines = ["first:", *(steps * (_RATE_OPERATIONS // row.warps // len(steps)))]
+        return "\n".join([*lines[:-1], "last:", lines[-1], "EXIT"])
     for i in range(count):
         if i == (count // 3 if row.measure == "latency" else 0):
             lines.append("first:")
@@ -182,6 +200,9 @@ def _is_warpgroup(opcode: str) -> bool:
 
 def run_row(row: Row, overlays: Sequence[str] = (), settings: Sequence[str] = ()) -> Outcome:
     """Simulate a row; `overlays` and `settings` go over its GPU."""
+    if row.kernel:
+        value = run_kernel(row, overlays, settings)
+        return Outcome(row, None if value is None else round(value, 3))
     cycles = _cycles(row, row.opcode, tuple(overlays), tuple(settings))
     if cycles is not None and row.over:
         other = _cycles(row, row.over, tuple(overlays), tuple(settings))
@@ -233,4 +254,7 @@ _UNITS = {
     "TFLOPS": lambda row, cycles: 2 * _rate(row, cycles) * row.sms * row.mhz / 1e6,
     "% of peak": lambda row, cycles: 100 * _rate(row, cycles) / row.peak,
     "ratio": lambda row, cycles: cycles,
+    "GiB/s": lambda row, cycles: cycles,  # these come from validate.copies as they are
+    "GB/s": lambda row, cycles: cycles,
+    "TB/s": lambda row, cycles: cycles,
 }

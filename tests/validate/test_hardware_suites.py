@@ -30,7 +30,7 @@ def test_benchmark_can_be_run_from_what_is_kept(entry):
         for point in entry.points[:: max(1, len(entry.points) // 5)]:
             case = load_launch(launch.kernel, launch.sizes(point))
             assert max(case.block) <= 1024
-        assert code_path(case.source, 90).is_file(), "compile it with python -m validate.hardware.compile"
+        assert code_path(case.source, 90).stat().st_size > 0
     quick, usual = entry.select("quick"), entry.select("default")
     assert 2 <= len(quick) <= len(usual) <= len(entry.select("all")) == len(entry.points)
     assert all(entry.measured(point) > 0 and entry.work_of(point) > 0 for point in entry.points)

@@ -6,8 +6,8 @@ from functools import cache
 import pytest
 
 from configs.load import load_config
-from validate.deviations import read_deviations
-from validate.memory.run import RUNNERS
+from validate.deviations import compare, read_deviations
+from validate.memory.run import RUNNERS, run_benchmark
 from validate.memory.suite import load_suite, read_table
 
 KERNEL_NAMES = {"stencil3": "3pt", "stencil5": "5pt"}
@@ -132,3 +132,19 @@ def test_listed_gaps_name_benchmarks_and_boards_that_exist():
     known = {(b.name, board.gpu) for b in load_suite() for board in b.boards}
     wrong = [row for row in read_deviations("memory") if (row.case, row.gpu) not in known]
     assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.sass
+def test_listed_gaps_are_what_the_suite_finds():
+    rows = read_deviations("memory")
+    wanted = {(row.case, row.gpu) for row in rows}
+    cells = [
+        cell
+        for benchmark in load_suite()
+        for board in benchmark.boards
+        if (benchmark.name, board.gpu) in wanted
+        for cell in run_benchmark(benchmark, board).cells
+    ]
+    assert [wrong for row in rows if (wrong := row.mismatch(cells))] == []
+    assert compare("memory", cells).unlisted == []

@@ -12,7 +12,7 @@ from isa.compile import compile_cuda, nvrtc_version
 from isa.errors import SubcoreError
 from isa.files import replace_file
 from traces.kernels.catalogue import load_launch
-from validate.hardware.run import CODE, code_path
+from validate.hardware.run import CODE, code_name
 from validate.hardware.suite import list_suites, load_suite
 
 NVRTC = "12.5"
@@ -26,7 +26,7 @@ def main() -> None:
     CODE.mkdir(exist_ok=True)
     kernels = {launch.kernel for s in list_suites() for benchmark in load_suite(s) for launch in benchmark.launches}
     for source in sorted({load_launch(kernel).source for kernel in kernels}):
-        with replace_file(code_path(source, ARCHITECTURE), force=True) as file:
+        with replace_file(CODE / code_name(source, ARCHITECTURE), force=True) as file:
             file.write(compile_cuda(source, ARCHITECTURE, line_info=False))
 
 

@@ -18,14 +18,16 @@ from isa.jit import cache_directory
 from isa.load import Kernel, load_kernel
 from sim.gpu import simulate_trace
 from sim.result import RunResult
-from traces.emulator.trace import EmulatedTrace
+from sim.sampling import SampledResult, least_waves, simulate_sampled, waves
+from traces.emulator.trace import EmulatedTrace, case_trace
 from traces.kernels.catalogue import KernelCase, load_launch
 from validate.hardware.bound import bound_of, shares
 from validate.hardware.suite import Benchmark, Measurement
 
 CODE = Path(__file__).parent / "code"
-LIMIT = 40_000_000  # warp instructions of a point; larger ones are left out and said so
-FORMAT = 1
+LIMIT = 40_000_000  # warp instructions of a point; of larger ones some waves of blocks are simulated
+SAMPLE_LIMIT = 40_000_000  # warp instructions of the simulated waves; points that need more are left out and said so
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class LaunchResult:
     stalls: dict[str, int]  # sub-core cycles by reason
     shares: dict[str, float]  # see validate.hardware.bound
     counters: dict[str, float]
+    sampled: dict[str, float] = field(default_factory=dict)  # of a sampled launch; see `_sampled`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,11 @@ class PointResult:
     launches: list[LaunchResult] = field(default_factory=list)
 
     @property
+    def sampled(self) -> bool:
+        """Whether part of a launch was inferred."""
+        return any(launch.sampled for launch in self.launches)
+
+    @property
     def error(self) -> float:
         """Signed, as a fraction. SubcoreError if the point was skipped."""
         if self.simulated is None:
@@ -72,32 +80,31 @@ class PointResult:
         return f"{self.suite}.{self.benchmark}.{self.point.replace(' ', '.')}.json"
 
 
-def code_path(source: Path, architecture: int) -> Path:
-    """Compiled code of a kernel source, as the suites run it (see `validate.hardware.compile`)."""
-    return CODE / f"{source.stem}.sm_{architecture}.cubin"
+def code_name(source: Path, architecture: int) -> str:
+    """File name of the compiled code of a kernel source."""
+    return f"{source.stem}.sm_{architecture}.cubin"
+
+
+def code_path(source: Path, architecture: int, folder: Path | None = None) -> Path:
+    """Compiled code of a kernel source: in `folder`, else as the suites keep it (see `validate.hardware.compile`).
+
+    SubcoreError if it is not there.
+    """
+    path = (folder or CODE) / code_name(source, architecture)
+    if not path.is_file():
+        how = "run `python -m validate.hardware.compile`" if folder is None else f"{folder} must hold what was measured"
+        raise SubcoreError(f"{path.name}: no compiled code for {source.name}; {how}")
+    return path
 
 
 @cache
-def _kernel(source: Path, name: str, architecture: int) -> Kernel:
-    path = code_path(source, architecture)
-    if not path.is_file():
-        raise SubcoreError(
-            f"{path.name}: no compiled code for {source.name}; run `python -m validate.hardware.compile`"
-        )
+def _kernel(path: Path, name: str) -> Kernel:
     return load_kernel(path, name)
 
 
-def trace_of(case: KernelCase, architecture: int) -> EmulatedTrace:
-    """Emulated launch of a kernel case with the code that the suites keep."""
-    return EmulatedTrace(
-        _kernel(case.source, case.kernel, architecture),
-        case.grid,
-        case.block,
-        [argument.value for argument in case.arguments],
-        names=[argument.name for argument in case.arguments],
-        outputs=[argument.name for argument in case.arguments if argument.output],
-        dynamic_shared_bytes=case.dynamic_shared_bytes,
-    )
+def trace_of(case: KernelCase, architecture: int, folder: Path | None = None) -> EmulatedTrace:
+    """Emulated launch of a kernel case with the code that was measured; `folder` as `code_path`."""
+    return case_trace(_kernel(code_path(case.source, architecture, folder), case.kernel), case)
 
 
 def estimate_instructions(trace: EmulatedTrace) -> int:
@@ -121,12 +128,12 @@ def point_key(benchmark: Benchmark, point: Measurement, config: Config, limit: i
     for launch in benchmark.launches:
         case = load_launch(launch.kernel, {})
         digest.update(repr((launch.kernel, launch.sizes(point))).encode())
-        digest.update(code_path(case.source, config.gpu.architecture).read_bytes())
+        digest.update(code_path(case.source, config.gpu.architecture, benchmark.code).read_bytes())
     return digest.hexdigest()[:32]
 
 
 def run_point(benchmark: Benchmark, point: Measurement, config: Config, limit: int = LIMIT) -> PointResult:
-    """Simulate the launches of a point one after the other; a point above `limit` warp instructions is skipped."""
+    """Simulate the launches of a point one after the other; above `limit` warp instructions they are sampled."""
     common: dict[str, Any] = {
         "suite": benchmark.suite,
         "benchmark": benchmark.name,
@@ -138,33 +145,52 @@ def run_point(benchmark: Benchmark, point: Measurement, config: Config, limit: i
         "key": point_key(benchmark, point, config, limit),
     }
     cases = [load_launch(launch.kernel, launch.sizes(point)) for launch in benchmark.launches]
-    traces = [trace_of(case, config.gpu.architecture) for case in cases]
+    traces = [trace_of(case, config.gpu.architecture, benchmark.code) for case in cases]
     total = sum(estimate_instructions(trace) for trace in traces)
+    launches = []
     if total > limit:
-        return PointResult(**common, skipped=f"about {total / 1e6:.0f} M warp instructions, limit {limit / 1e6:g} M")
-    results = [simulate_trace(trace, config) for trace in traces]
-    cycles = sum(result.cycles for result in results)
-    longest = max(results, key=lambda result: result.cycles)
+        needed = sum(estimate_instructions(t) * min(1.0, least_waves(t, config) / waves(t, config)) for t in traces)
+        if needed > SAMPLE_LIMIT:
+            return PointResult(
+                **common,
+                skipped=f"about {total / 1e6:.0f} M warp instructions, {needed / 1e6:.0f} M in the waves of a sample",
+            )
+        for trace in traces:
+            sample = simulate_sampled(trace, config, most_instructions=SAMPLE_LIMIT)
+            launches.append(_launch_result(sample.simulated, sample.cycles, _sampled(sample)))
+    else:
+        launches = [_launch_result(result, result.cycles, {}) for result in (simulate_trace(t, config) for t in traces)]
+    cycles = sum(launch.cycles for launch in launches)
     simulated = cycles * 1e3 / config.gpu.core_clock_mhz if benchmark.compare == "duration" else float(cycles)
-    return PointResult(
-        **common,
-        simulated=simulated,
-        bound=bound_of(shares(longest)),
-        launches=[_launch_result(result) for result in results],
-    )
+    longest = max(launches, key=lambda launch: launch.cycles)
+    return PointResult(**common, simulated=simulated, bound=bound_of(longest.shares), launches=launches)
 
 
-def _launch_result(result: RunResult) -> LaunchResult:
+def _sampled(sample: SampledResult) -> dict[str, float]:
+    """What a sampled launch says about itself; empty if nothing was left out."""
+    if not sample.inferred_blocks:
+        return {}
+    return {
+        "blocks": sample.blocks,
+        "simulated_blocks": sample.simulated_blocks,
+        "simulated_share": round(sample.simulated_share, 4),
+        "stated_error": round(sample.error, 4),
+        "steady": float(sample.steady),
+    }
+
+
+def _launch_result(result: RunResult, cycles: int, sampled: dict[str, float]) -> LaunchResult:
     return LaunchResult(
         kernel=result.kernel,
         grid=list(result.launch.grid),
         block=list(result.launch.block),
-        cycles=result.cycles,
+        cycles=cycles,
         kernel_cycles=result.kernel_cycles,
         warp_instructions=result.warp_instructions,
         stalls={row["reason"]: row["cycles"] for row in result.stall_rows() if row["cycles"]},
         shares={name: round(value, 4) for name, value in shares(result).items()},
         counters={name: value for name, (value, _, _) in result.values().items() if value},
+        sampled=sampled,
     )
 
 

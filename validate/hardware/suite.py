@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from traces.kernels.expressions import evaluate
 
 MEASUREMENTS = Path(__file__).parent
 SUITES = MEASUREMENTS.parent / "suites" / "hardware"
+EMPTY_KERNEL_NS = 1397.7  # one block of 32 threads, Nsight Systems: h100_pcie.csv
 COMPARISONS = ("duration", "cycles")
 ROLES = ("validation", "calibration")
 _SUITE = {"gpu", "measurements", "benchmark", "excluded", "profile"}
@@ -31,6 +33,7 @@ class Measurement:
     clock_mhz: float
     duration_ns: float
     cycles: float
+    check: str = "ok"  # of the outputs: ok, unchecked, or what was wrong
 
     @property
     def label(self) -> str:
@@ -67,6 +70,7 @@ class Benchmark:
     settings: tuple[str, ...] = ()
     default: Mapping[str, Sequence[int]] | None = None  # parameters of a normal run; None = all points
     quick: Mapping[str, Sequence[int]] | None = None
+    code: Path | None = None  # folder of the cubins that were measured; None = those kept with the suites
 
     def measured(self, point: Measurement) -> float:
         return point.duration_ns if self.compare == "duration" else point.cycles
@@ -91,13 +95,18 @@ def list_suites() -> tuple[str, ...]:
 
 @cache
 def read_measurements(name: str) -> tuple[Measurement, ...]:
-    """Rows of `<name>.csv`. SubcoreError names file and line of a row that cannot be read."""
-    path = MEASUREMENTS / f"{name}.csv"
+    """Rows of `<name>.csv`; see `read_table`."""
+    return read_table(MEASUREMENTS / f"{name}.csv")
+
+
+def read_table(path: Path) -> tuple[Measurement, ...]:
+    """Rows of a table of measured times. SubcoreError names file and line of a row that cannot be read."""
     found = []
     try:
         with open(path, encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                parameters = {k: int(v) for k, v in (pair.split("=") for pair in row["parameters"].split(";"))}
+                pairs = [pair.split("=") for pair in row["parameters"].split(";") if pair]
+                parameters = {name: int(value) for name, value in pairs}
                 found.append(
                     Measurement(
                         benchmark=row["benchmark"],
@@ -106,6 +115,7 @@ def read_measurements(name: str) -> tuple[Measurement, ...]:
                         clock_mhz=float(row["clock_mhz"]),
                         duration_ns=float(row["duration_ns"] or 0),
                         cycles=float(row["cycles"] or 0),
+                        check=row.get("check") or "ok",
                     )
                 )
     except OSError as error:
@@ -176,9 +186,86 @@ def load_suite(name: str, path: Path | None = None) -> list[Benchmark]:
     return benchmarks
 
 
-def card_of(suite: str) -> dict[str, Any]:
-    """What is known of the measurements of a suite; see `read_card`."""
-    return read_card(_read_toml(SUITES / f"{suite}.toml")["measurements"])
+CAMPAIGN_TIER_PERCENT = 20.0
+
+
+def load_campaign(path: Path, gpu: str) -> list[Benchmark]:
+    """Benchmarks of a table that the measuring kit wrote: one per kernel, profiler and cache state.
+
+    Compared are kernel durations at the clock that was read beside them, to the nearest step of 15 MHz. A card whose
+    profilers include Nsight Systems' own record (cupti) is compared by it, else by events less the shortest launch that
+    they show. The cubins in `code/` beside the table are simulated. Points whose results were wrong are refused:
+    SubcoreError, as for a file that cannot be read.
+    """
+    rows = [row for row in read_table(path) if row.profiler != "ncu"]
+    if wrong := [row for row in rows if row.check not in ("ok", "unchecked")]:
+        raise SubcoreError(f"{path}: {wrong[0].benchmark} {wrong[0].label} gave wrong results: {wrong[0].check}")
+    methods = {row.profiler.removesuffix("_flushed") for row in rows}
+    if not methods:
+        raise SubcoreError(f"{path}: holds no kernel time of cupti or events")
+    method = "cupti" if "cupti" in methods else "events"
+    cost = 0.0
+    if method == "events":
+        # what the two events add: the cheapest empty kernel between them, less its own time as a profiler tells it
+        empty = [row.duration_ns for row in rows if row.benchmark == "emptykernel" and row.profiler == "events"]
+        cost = max(0.0, min(empty) - EMPTY_KERNEL_NS) if empty else 0.0
+    card = _device(path.parent).get("card", {}).get("name", "card not recorded")
+    groups: dict[tuple[str, str, int], list[Measurement]] = {}
+    for row in rows:
+        if row.profiler.removesuffix("_flushed") == method:
+            clock = 15 * round(row.clock_mhz / 15)
+            timed = replace(row, duration_ns=max(1.0, row.duration_ns - cost))
+            groups.setdefault((row.benchmark, row.profiler, clock), []).append(timed)
+    many = {key[:2] for key in groups if sum(other[:2] == key[:2] for other in groups) > 1}
+    return [
+        Benchmark(
+            suite="campaign",
+            name=f"{kernel}{'.flushed' if profiler.endswith('_flushed') else ''}"
+            f"{f'.{clock}MHz' if (kernel, profiler) in many else ''}",
+            gpu=gpu,
+            card=card,
+            launches=(KernelLaunch(kernel=kernel, parameters={name: name for name in points[0].parameters}),),
+            points=tuple(points),
+            compare="duration",
+            work="1",
+            tier_percent=CAMPAIGN_TIER_PERCENT,
+            overlays=("cold_l2",) if profiler.endswith("_flushed") else (),
+            settings=(f"gpu.core_clock_mhz={clock}",),
+            code=path.parent / "code",
+        )
+        for (kernel, profiler, clock), points in groups.items()
+    ]
+
+
+def card_of(benchmark: Benchmark) -> dict[str, Any]:
+    """What is known of the measurements of a benchmark: card, software, driver, source, and `profiler` tables."""
+    if benchmark.code is None:
+        return read_card(_read_toml(SUITES / f"{benchmark.suite}.toml")["measurements"])
+    state = _device(benchmark.code.parent)
+    return {
+        "card": benchmark.card,
+        "software": " ".join(state.get("compiler", ["compiler not recorded"])),
+        "driver": state.get("card", {}).get("driver_version", "not recorded"),
+        "source": "python -m validate.campaign",
+        "profiler": {
+            "campaign": {
+                "name": "CUPTI" if state.get("cupti") else "events",
+                "quantity": "duration_ns: median over launches of one kernel",
+                "clock": "read by a kernel before and after the launches",
+                "caches": "inputs copied from the host just before each launch; flushed: other lines in the L2",
+            }
+        },
+    }
+
+
+def _device(folder: Path) -> dict[str, Any]:
+    """`device.json` of a campaign; empty if it is not there."""
+    try:
+        return dict(json.loads((folder / "device.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise SubcoreError(f"{folder / 'device.json'}: cannot read: {error}") from None
 
 
 def excluded(name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ the rate is taken between two points of a run, or as the difference of two runs,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -24,12 +24,32 @@ STRIDE_TURNS = (4, 12)
 STRIDE_THREADS = 1024
 LOADS_PER_TURN = 8
 BLOCK_PITCH = 4096 + 2
-CACHE_THREADS = 256
 CACHE_BYTES = 256 << 10  # read per SM between the two runs
 L2_THREADS = 1024
 STREAM_L2_BYTES = 8 << 20  # at least: what is in flight on the largest board, three arrays, fits
 STREAM_BYTES = 6 << 20  # counted
+STREAM_SHARED_BYTES = 768 * 8  # of each block, as in the tool; the carve-out is the smallest that holds them
 STREAM_KERNELS = {"init": 1, "read": 1, "scale": 2, "triad": 3, "stencil3": 2, "stencil5": 2}  # arrays
+
+
+@dataclass(frozen=True)
+class CacheShape:
+    """What a version of gpu-cache launches: arrays that it multiplies element by element, threads per block at most,
+    and loads of each array in a turn of its loop. With doubles that is left to the compiler, which knows the number of
+    turns: 96 to 112 of small sets, else 32 (NVRTC 13).
+    """
+
+    element_bytes: int
+    arrays: int
+    threads: int
+    loads_per_turn: int
+
+
+CACHE_SHAPES = {
+    "doubles": CacheShape(8, 1, 256, 96),
+    "floats": CacheShape(4, 1, 256, 32),
+    "float pairs": CacheShape(4, 2, 512, 32),
+}
 
 
 def _curve(benchmark: Benchmark, board: Board, simulated: Callable[[dict[str, str]], float]) -> list[Point]:
@@ -88,40 +108,48 @@ def _bandwidth_cells(benchmark: Benchmark, board: Board, points: Sequence[Point]
 
 def run_cache(benchmark: Benchmark, board: Board, config: Config) -> tuple[list[Point], list[Cell]]:
     """Chip bandwidth of one block per SM that reads the same x kB over and over."""
-    points = _curve(benchmark, board, lambda row: cache_bandwidth(round(float(row["x"]) * 1024), config))
+    shape = CACHE_SHAPES[board.parameters["version"]]
+    points = _curve(benchmark, board, lambda row: cache_bandwidth(round(float(row["x"]) * 1024), shape, config))
     return points, _bandwidth_cells(benchmark, board, points)
 
 
-def cache_bandwidth(size_bytes: int, config: Config) -> float:
+def cache_bandwidth(size_bytes: int, shape: CacheShape, config: Config) -> float:
     """GB/s of the chip for a set of `size_bytes`, read by every SM; one TPC stands for all where the L1 holds it."""
     sms = config.gpu.sms
     if size_bytes <= config.l1d.total_bytes:
         config = with_sms(config, config.gpu.sms_per_tpc)
-    loads = max(1, round(size_bytes / (4 * CACHE_THREADS)))
-    size = 4 * CACHE_THREADS * loads
-    more = max(1, round(CACHE_BYTES / size))
-    if loads <= 32:
-        more = -(-more // (32 // loads)) * (32 // loads)  # whole turns of the unrolled loop
+    elements = round(size_bytes / (shape.element_bytes * shape.arrays))
+    threads = min(shape.threads, elements)
+    loads = elements // threads
+    size = shape.element_bytes * shape.arrays * threads * loads
+    outer = max(1, (shape.loads_per_turn if loads <= shape.loads_per_turn // 4 else 32) // loads)
+    more = -(-max(1, round(CACHE_BYTES / size)) // outer) * outer  # whole turns of the unrolled loop
+    values = np.zeros(size // shape.element_bytes, np.dtype(f"f{shape.element_bytes}"))
+    definitions = {
+        "ELEMENT": {4: "float", 8: "double"}[shape.element_bytes],
+        "ARRAYS": shape.arrays, "THREADS": threads, "LOADS": loads, "OUTER": outer,
+    }  # fmt: skip
+    options = tuple(f"-D{name}={value}" for name, value in definitions.items())
 
     def whole(turns: int) -> int:
-        arguments: list[Value] = [np.zeros(size // 4, np.float32), np.zeros(256, np.float32), np.int32(0)]
-        trace = emulate(
-            "cache", "cache", config, config.gpu.sms, CACHE_THREADS, [*arguments, np.int32(turns)],
-            options=(f"-DLOADS={loads}",),
-        )  # fmt: skip
-        return cycles(trace, config)
+        arguments: list[Value] = [values, np.zeros(threads, values.dtype), np.int32(0), np.int32(turns)]
+        return cycles(emulate("cache", "cache", config, config.gpu.sms, threads, arguments, options=options), config)
 
     return _gigabytes_per_second(size * more * sms / (whole(2 * more) - whole(more)), config)
 
 
 def run_l2(benchmark: Benchmark, board: Board, config: Config) -> tuple[list[Point], list[Cell]]:
     """Chip bandwidth of blocks that read chunks of a set of x kB in turn."""
-    points = _curve(benchmark, board, lambda row: l2_bandwidth(round(float(row["x"]) * 1024), config))
+    loads = board.parameters["loads"]
+    points = _curve(benchmark, board, lambda row: l2_bandwidth(round(float(row["x"]) * 1024), loads, config))
     return points, _bandwidth_cells(benchmark, board, points)
 
 
-def l2_bandwidth(size_bytes: int, config: Config, loads: int = 16) -> float:
-    """GB/s of the chip for a set of `size_bytes`. The first passes, from DRAM, do not count."""
+def l2_bandwidth(size_bytes: int, loads: int, config: Config) -> float:
+    """GB/s of the chip for a set of `size_bytes`, read in chunks of `loads` doubles per thread.
+
+    The first passes, from DRAM, do not count.
+    """
     chunk = 8 * L2_THREADS * loads
     chunks = max(1, round(size_bytes / chunk))
     resident = config.gpu.sms * (config.sm.max_threads // L2_THREADS)
@@ -156,26 +184,28 @@ def run_stream(benchmark: Benchmark, board: Board, config: Config) -> tuple[list
 def stream_bandwidth(name: str, block: int, blocks_per_sm: int, config: Config) -> float:
     """GB/s that a stream kernel moves with so many threads per block and blocks per SM.
 
-    Runs on a smaller L2, so that it writes back at a steady rate soon; streams do not reuse what it holds.
+    Runs on a smaller L2, which the host leaves full of dirty lines as earlier kernels would; streams do not reuse what
+    it holds. Counting begins when the stores that SMs and L2 can hold back have filled up.
     """
     while config.l2.bytes >= 2 * STREAM_L2_BYTES:
         config = replace(config, l2=replace(config.l2, bytes=config.l2.bytes // 2))
+    config = replace(
+        config, l2=replace(config.l2, host_copies_dirty=True), sm=replace(config.sm, max_blocks=blocks_per_sm)
+    )
     resident = config.gpu.sms * blocks_per_sm
     per_block = 8 * block * STREAM_KERNELS[name]
+    held = config.gpu.sms * config.l1d.outstanding_writes * config.l1d.line_bytes
+    if name == "init":  # nothing but stores: where they outrun the DRAM by a fifth, five times as many fill the queues
+        held *= 5
     # Few threads cannot saturate the DRAM: then a few generations of blocks are enough.
-    busy = min(1.0, 4 * block * blocks_per_sm / config.sm.max_threads)
-    warm = 2 * resident + round(busy * config.l2.bytes / per_block)
+    busy = min(1.0, 8 * block * blocks_per_sm / config.sm.max_threads)
+    warm = 2 * resident + round(busy * (held + config.l2.bytes) * STREAM_KERNELS[name] / per_block)
     counted = 3 * resident + round(busy * STREAM_BYTES / per_block)
     blocks = warm + counted + resident
     n = blocks * block
-    reserved = config.sm.shared_reserved_bytes_per_block
-    unit = config.sm.shared_allocation_unit_bytes
-    shared = min(
-        config.sm.max_shared_bytes // blocks_per_sm // unit * unit - reserved, config.sm.max_shared_bytes_per_block
-    )
     # The host writes `other` last: what its copies leave in the L2 is nothing that the kernel reads.
     other = np.zeros(2 * config.l2.bytes // 8)
     arguments: list[Value] = [np.zeros(n), np.ones(n), np.ones(n), other, np.int32(n)]
-    trace = emulate("stream", name, config, blocks, block, arguments, shared_bytes=shared)
+    trace = emulate("stream", name, config, blocks, block, arguments, shared_bytes=STREAM_SHARED_BYTES)
     interval = block_interval(trace, config, warm, warm + counted)
     return _gigabytes_per_second(per_block / interval, config)

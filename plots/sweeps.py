@@ -13,6 +13,7 @@ from plots.style import figure_style, text_colour
 
 COLOURS = ("#1f4e79", "#d6604d", "#1a9850", "#9970ab", "#f4a582", "#5e3c99", "#878787", "#a6d96a")
 MARKERS = "osD^vP*X"
+MOST_LABELS = 40  # bars that carry their value
 Drawn = tuple[Figure, pandas.DataFrame]
 
 
@@ -105,12 +106,17 @@ def tornado(frame: pandas.DataFrame, names: list[str], y: str) -> Drawn:
     with figure_style():
         figure = Figure(figsize=(6.4, 1.2 + 0.42 * len(order)), layout="constrained")
         axes = figure.add_subplot()
+        span = max(float(np.ptp([0.0, *data["change_percent"]])), 1e-9)
         for place, name in enumerate(order):
+            labels: dict[float, list[str]] = {}  # values that end at the same place share a label
             for _, row in data[data["knob"] == name].iterrows():
                 change = row["change_percent"]
                 axes.barh(place, change, color="#d6604d" if change > 0 else "#1f4e79", alpha=0.75, height=0.6)
+                near = next((end for end in labels if abs(end - change) < 0.05 * span), change)
+                labels.setdefault(near, []).append(row["value"])
+            for change, values in labels.items():
                 axes.annotate(
-                    row["value"],
+                    ", ".join(values),
                     (change, place),
                     textcoords="offset points",
                     xytext=(3 if change >= 0 else -3, 0),
@@ -145,7 +151,9 @@ def bars(frame: pandas.DataFrame, x: str, y: str = "cycles") -> Drawn:
         width = 0.8 / len(names)
         for number, name in enumerate(names):
             places = np.arange(len(speed)) + (number - (len(names) - 1) / 2) * width
-            axes.bar(places, speed[name], width, color=COLOURS[number % len(COLOURS)], label=name or "as it is")
+            drawn = axes.bar(places, speed[name], width, color=COLOURS[number % len(COLOURS)], label=name or "as it is")
+            if speed.size <= MOST_LABELS:
+                axes.bar_label(drawn, fmt="%.2f", fontsize=6)
         axes.axhline(1, color="black", linewidth=0.8)
         many_gpus = len({gpu for _, gpu in grid.index}) > 1
         labels = ["\n".join([*w.split(" ", 1), *([g] if many_gpus and g else [])]) for w, g in speed.index]

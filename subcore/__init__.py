@@ -17,15 +17,22 @@ from typing import TYPE_CHECKING, Any
 from isa.errors import SubcoreError
 
 if TYPE_CHECKING:
-    from sim.host import HostModel, HostTimeline
+    from sim.host.model import HostModel, load_host
+    from sim.host.timeline import Graph, HostTimeline
     from sim.result import RunResult
-    from subcore.api import emulate, load_config, load_trace, load_traces, simulate
+    from sim.sampling import SampledResult
+    from subcore.api import emulate, load_config, load_trace, load_traces, sample, simulate
+    from subcore.application.run import ApplicationResult, run_application
+    from subcore.application.spec import Application, read_application
     from subcore.launcher import LaunchResult, launch
     from traces.emulator.faults import EmulationError
+    from traces.emulator.tensor_map import TensorMap
 
 
 _HOME = {
     "simulate": "subcore.api",
+    "sample": "subcore.api",
+    "SampledResult": "sim.sampling",
     "emulate": "subcore.api",
     "launch": "subcore.launcher",
     "LaunchResult": "subcore.launcher",
@@ -33,23 +40,39 @@ _HOME = {
     "load_traces": "subcore.api",
     "load_config": "subcore.api",
     "EmulationError": "traces.emulator.faults",
+    "TensorMap": "traces.emulator.tensor_map",
     "RunResult": "sim.result",
-    "HostTimeline": "sim.host",
-    "HostModel": "sim.host",
+    "Application": "subcore.application.spec",
+    "read_application": "subcore.application.spec",
+    "ApplicationResult": "subcore.application.run",
+    "run_application": "subcore.application.run",
+    "HostTimeline": "sim.host.timeline",
+    "Graph": "sim.host.timeline",
+    "HostModel": "sim.host.model",
+    "load_host": "sim.host.model",
 }
 
 __all__ = [
+    "Application",
+    "ApplicationResult",
     "EmulationError",
+    "Graph",
     "HostModel",
     "HostTimeline",
     "LaunchResult",
     "RunResult",
+    "SampledResult",
     "SubcoreError",
+    "TensorMap",
     "emulate",
     "launch",
     "load_config",
+    "load_host",
     "load_trace",
     "load_traces",
+    "read_application",
+    "run_application",
+    "sample",
     "simulate",
 ]
 

@@ -13,6 +13,7 @@ from isa.errors import SubcoreError
 if TYPE_CHECKING:
     from configs.schema import Config
     from sim.result import RunResult
+    from sim.sampling import SampledResult
     from traces.emulator.trace import EmulatedTrace
     from traces.stream import Trace
 
@@ -56,6 +57,8 @@ def emulate(
     named sizes of the launch file; `architecture` (86 = sm_86) is what to compile for. `options` are those of
     `traces.emulator.trace.EmulatedTrace`. Needs the NVIDIA compiler wheels (extra `sass`).
     """
+    from isa.load import load_kernel
+    from traces.emulator.trace import case_trace
     from traces.emulator.trace import emulate as run
     from traces.kernels.catalogue import load_launch
 
@@ -73,13 +76,10 @@ def emulate(
     case = load_launch(beside, parameters)
     if path.suffix == ".cu":
         return run(replace(case, source=path), architecture=architecture, **options)
-    given = {
-        "names": [argument.name for argument in case.arguments],
-        "outputs": [argument.name for argument in case.arguments if argument.output],
-        "dynamic_shared_bytes": case.dynamic_shared_bytes,
-    }
-    values = [argument.value for argument in case.arguments]
-    return run(path, case.kernel, case.grid, case.block, values, architecture=architecture, **{**given, **options})
+    loaded = load_kernel(path, case.kernel)
+    if architecture is not None and architecture != loaded.program.architecture:
+        raise SubcoreError(f"{path}: holds code for sm_{loaded.program.architecture}, not sm_{architecture}")
+    return case_trace(loaded, case, **options)
 
 
 def find_traces(
@@ -159,6 +159,41 @@ def simulate(
     """
     from sim.gpu import simulate_trace
 
+    trace, chosen, remarks = _prepare(source, config, parameters, overlays, settings, any_architecture)
+    result = simulate_trace(trace, chosen, max_cycles=max_cycles, **options)
+    return replace(result, warnings=(*remarks, *result.warnings))
+
+
+def sample(
+    source: str | Path | Trace,
+    config: str | Path | Config,
+    *,
+    parameters: Mapping[str, int] | None = None,
+    overlays: Sequence[str | Path] = (),
+    settings: Sequence[str] = (),
+    any_architecture: bool = False,
+    **options: Any,
+) -> SampledResult:
+    """Simulate some waves of a long kernel's blocks and infer its cycles, with a stated error.
+
+    Arguments as `simulate`; `options` go to `sim.sampling.simulate_sampled`: `most_instructions`, `progress`,
+    `on_compile`. The result's `remarks()` say what was simulated and what was inferred.
+    """
+    from sim.sampling import simulate_sampled
+
+    trace, chosen, _ = _prepare(source, config, parameters, overlays, settings, any_architecture)
+    return simulate_sampled(trace, chosen, **options)
+
+
+def _prepare(
+    source: str | Path | Trace,
+    config: str | Path | Config,
+    parameters: Mapping[str, int] | None,
+    overlays: Sequence[str | Path],
+    settings: Sequence[str],
+    any_architecture: bool,
+) -> tuple[Trace, Config, list[str]]:
+    """The one trace that `source` names, its configuration, and remarks about how it was found."""
     if isinstance(config, str | Path):
         config = load_config(config, overlays, settings)
     elif overlays or settings:
@@ -173,5 +208,4 @@ def simulate(
         raise SubcoreError(f"the sizes {sorted(parameters)} of a trace that exists already cannot be changed")
     if not any_architecture:
         check_architecture(source, config)
-    result = simulate_trace(source, config, max_cycles=max_cycles, **options)
-    return replace(result, warnings=(*remarks, *result.warnings))
+    return source, config, remarks

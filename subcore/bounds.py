@@ -61,6 +61,7 @@ def bounds(result: RunResult) -> list[Bound]:
     found += [
         Bound(name, result.config.launch.kernel_cycles + int(busy) + tail, int(busy), work)
         for name, busy, work in _whole_blocks(result)
+        if busy >= 0
     ]
     return sorted(found, key=lambda bound: (-bound.cycles, bound.resource))
 

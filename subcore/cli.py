@@ -31,7 +31,8 @@ class InternalFailure(Failure):
 class Commands(click.Group):
     """Root group: imports a command when it is named, and turns what users can mend into one message."""
 
-    modules = ("simulate", "sweep", "compare", "profile", "trace", "config", "validate", "report", "plot")
+    modules = ("simulate", "application", "sweep", "compare", "profile", "export", "trace", "config", "validate",
+               "report", "plot", "bench")  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.modules)

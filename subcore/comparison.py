@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,12 @@ class StoredRun:
 
 
 def read_run(directory: Path) -> StoredRun:
-    """A run directory of one kernel; SubcoreError if it is none."""
+    """A run directory of one kernel; SubcoreError if it is none, with a similar name beside it."""
+    if not directory.exists():
+        beside = directory.parent if directory.parent.is_dir() else Path()
+        names = [path.name for path in sorted(beside.iterdir()) if (path / MANIFEST).is_file()]
+        near = difflib.get_close_matches(directory.name, names, 1)
+        raise SubcoreError(f"{directory}: no such folder" + (f"; did you mean {beside / near[0]}?" if near else ""))
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         if manifest.get("format") != FORMAT:
@@ -74,16 +80,26 @@ def compare(runs: Sequence[StoredRun]) -> dict[str, Any]:
         if len(set(values := [run.statistics.get(name, 0) for run in runs])) > 1
     }
     moved = dict(sorted(counters.items(), key=lambda item: (-_size(item[1]["values"]), item[0])))
+    binding = [binding_bound(run.directory) for run in runs]
     return {
         "runs": names,
         "kernels": [run.kernel for run in runs],
         "gpus": [run.knobs["gpu.name"] for run in runs],
         "cycles": [run.manifest["cycles"] for run in runs],
+        "bounds": [{"resource": resource, "share": share} for resource, share in binding],
         "remarks": remarks,
         "knobs": knobs,
         "stalls": {reason: row for reason, row in shares.items() if max(row) >= 0.0005},
         "counters": moved,
     }
+
+
+def binding_bound(directory: Path) -> tuple[str, float]:
+    """The highest lower bound of a run and its share of the simulated cycles."""
+    from subcore.bounds import read_rows
+
+    rows = read_rows(directory)
+    return (rows[0]["resource"], rows[0]["share"]) if rows else ("", 0.0)
 
 
 def _names(directories: Sequence[Path]) -> list[str]:

@@ -27,29 +27,32 @@ def instruction_rows(program: Program, result: RunResult) -> list[dict[str, Any]
 
     pc, sass, line (of the CUDA source, 0 = unknown), issued; summed over its executions: active_lanes, sectors (of the
     L1: looked up, written or sent on), sector_hits (loads), tags (L1 look-ups of 128 B lines), passes (of the data path
-    of L1 and shared memory), conflicts (passes beyond the conflict-free minimum); cycles (sub-core cycles charged to
-    it, issue included), then one column per stall reason.
+    of L1 and shared memory), conflicts (passes beyond the conflict-free minimum), flops; then cycles (sub-core cycles
+    charged to it, issue included), and one column per stall reason.
     """
     from sim.stats import ACTIVE_LANES, CONFLICTS, LINES, PASSES, SECTOR_HITS, SECTORS, Stall
+    from subcore.roofline import operations
 
     rows = []
     for index, counts in enumerate(result.profile):
         known = index < len(program)
         cycles = {reason.name.lower(): int(counts[reason]) for reason in Stall}
+        lanes = int(counts[ACTIVE_LANES])
         rows.append(
             {
                 "pc": f"0x{index * program.pc_step:04x}" if known else "",
                 "sass": program.text[index] if known else NONE,
                 "line": int(program.instructions["source_line"][index]) if known else 0,
-                "issued": cycles.pop("issued"),
-                "active_lanes": int(counts[ACTIVE_LANES]),
+                "issued": cycles["issued"],
+                "active_lanes": lanes,
                 "sectors": int(counts[SECTORS]),
                 "sector_hits": int(counts[SECTOR_HITS]),
                 "tags": int(counts[LINES]),
                 "passes": int(counts[PASSES]),
                 "conflicts": int(counts[CONFLICTS]),
+                "flops": operations(program.instructions[index], cycles["issued"], lanes) if known else 0,
                 "cycles": int(counts[: len(Stall)].sum()),
-                **cycles,
+                **{name: count for name, count in cycles.items() if name != "issued"},
             }
         )
     return rows

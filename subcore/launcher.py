@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,13 +114,14 @@ def launch(
     `source`: a .cu file, CUDA source text, a .cubin file (nvcc, Triton, CUTLASS) or its bytes. `kernel` may be left
     out if there is one. `args`: arrays are buffers in GPU memory, copied there and back into the same array if the
     kernel changed them; a read-only array may not be written. Python numbers take the size of their parameter, numpy
-    scalars must have it; bytes and tuples are structures, None is a null pointer. `shared_bytes` is the dynamic
-    shared memory.
+    scalars must have it; bytes and tuples are structures, None is a null pointer, a `TensorMap` of an array is a
+    parameter of type CUtensorMap. `shared_bytes` is the dynamic shared memory.
 
     With `gpu` (a name, file or `Config`) blocks are emulated while the simulator dispatches them; `simulate=False`
     takes only its architecture. `uninitialized`: numbers of the arrays that hold no values yet; reading one before
     writing it is an error. `options`: `stack_bytes`, `constants` ({name: array} for `__constant__` variables),
-    `budget` (warp instructions), `check_uninitialized=False`, `red_zone_bytes`.
+    `budget` (warp instructions), `cluster` (blocks per cluster), `cooperative` (all blocks at once, for grid-wide
+    barriers), `check_uninitialized=False`, `red_zone_bytes`.
 
     Raises SubcoreError for what cannot be launched and EmulationError for what a kernel may not do; then no array
     has changed.
@@ -166,6 +167,7 @@ class _Copies:
 
     def copied(self, value: Value, name: str) -> Value:
         from traces.emulator.arguments import identity
+        from traces.emulator.tensor_map import TensorMap
 
         if isinstance(value, np.ndarray):
             if identity(value) not in self._pairs:
@@ -173,6 +175,10 @@ class _Copies:
                 copy.flags.writeable = value.flags.writeable
                 self._pairs[identity(value)] = name, value, copy
             return self._pairs[identity(value)][2]
+        if isinstance(value, TensorMap):
+            array = self.copied(value.array, name)
+            assert isinstance(array, np.ndarray)
+            return replace(value, array=array)
         if isinstance(value, tuple | list):
             return tuple(self.copied(member, f"{name}[{k}]") for k, member in enumerate(value))
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ _LAUNCH = (
     click.option("--shared-bytes", type=click.IntRange(0), default=0, metavar="N", help="Dynamic shared memory."),
     click.option("--stack-bytes", type=click.IntRange(0), metavar="N", help="Local memory per thread, for recursion."),
     click.option("--max-instructions", type=click.IntRange(1), metavar="N", help="Most warp instructions to emulate."),
+    click.option("--cluster", metavar="X[,Y,Z]", help="Thread blocks per cluster (sm_90 and later)."),
+    click.option("--cooperative", is_flag=True, help="Run all blocks at once, for barriers across the grid."),
     click.option("--allow-uninitialized", is_flag=True, help="Allow reads of shared memory before a write."),
 )  # fmt: skip
 
@@ -87,10 +90,17 @@ def launch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def wrapped(launch_file: str | None, kernel_name: str | None, grid: str | None, block: str | None,
                 arguments: tuple[str, ...], shared_bytes: int, stack_bytes: int | None,
-                max_instructions: int | None, allow_uninitialized: bool, **others: Any) -> Any:  # fmt: skip
+                max_instructions: int | None, cluster: str | None, cooperative: bool, allow_uninitialized: bool,
+                **others: Any) -> Any:  # fmt: skip
         emulator: dict[str, Any] = {"stack_bytes": stack_bytes, "check_uninitialized": not allow_uninitialized}
         if max_instructions is not None:
             emulator["budget"] = max_instructions
+        if cluster is not None:
+            from subcore.literals import read_sizes
+
+            emulator["cluster"] = read_sizes(cluster, "--cluster")
+        if cooperative:
+            emulator["cooperative"] = True
         choice = LaunchChoice(launch_file, kernel_name, grid, block, arguments, shared_bytes, emulator)
         return command(choice=choice, **others)
 
@@ -170,9 +180,8 @@ def load(gpu: str, overlays: Sequence[str], settings: Sequence[str]) -> Config:
 
 def compile_emulator(trace: Trace) -> None:
     """Let an emulated trace compile its interpreter now, and say so on standard error; no effect later on."""
-    from traces.emulator.trace import EmulatedTrace
-
-    if isinstance(trace, EmulatedTrace) and trace.is_cold():
+    module = sys.modules.get("traces.emulator.trace")  # not imported yet: the trace is of another kind
+    if module is not None and isinstance(trace, module.EmulatedTrace) and trace.is_cold():
         click.echo("compiling the emulator, once per version ...", err=True)
         began = time.perf_counter()
         trace.compile()

@@ -63,11 +63,15 @@ def page(
     bias). figures: (caption, SVG).
     """
     ran = [p for p in points if p.simulated is not None]
+    sampled = sum(p.sampled for p in ran)
     left_out = [p for p in points if p.simulated is None]
+    counts = f"{len(ran):,} points simulated, {sampled} of them block-sampled, {len(left_out)} left out"
     parts = [
         "<h1>Simulated against measured kernel times</h1>",
-        f"<p>{len(ran):,} points simulated, {len(left_out)} left out. Errors are signed: (simulated - measured) / "
-        "measured. Calibration points are what knobs were fitted to; they do not validate and are in no total.</p>",
+        f"<p>{counts}. Errors are signed: (simulated - measured) / "
+        "measured. Calibration points are what knobs were fitted to; they do not validate and are in no total. Every "
+        "number is made of the files of the validation directory, <code>summary.json</code> and <code>points/</code>: "
+        "the stall table behind each error names its own.</p>",
         *_cards(summary, cards),
         "<h2>Errors by suite</h2>",
         _groups(summary["suites"]),
@@ -157,8 +161,15 @@ def _number(value: float | None) -> str:
 
 
 def _published(summary: Mapping[str, Any], published: Sequence[Mapping[str, Any]]) -> str:
+    boards = {suite: card["measured_on"] for suite, card in summary["cards"].items()}
+    everything = ", ".join(dict.fromkeys(boards.values()))
     own = [
-        ("subcore", "H100 PCIe", f"suite {row['name']}" if row["name"] != "all" else "all validation points", row)
+        (
+            "subcore",
+            boards.get(row["name"], everything),
+            f"suite {row['name']}" if row["name"] != "all" else "all validation points",
+            row,
+        )
         for row in summary["suites"]
         if row["role"] == "validation" and row["count"]
     ]
@@ -192,7 +203,7 @@ def _points(points: Sequence[PointResult]) -> str:
                 f"{p.simulated:,.0f}",
                 p.unit,
                 (f'<a href="#p{at}">{percent(p.error, sign=True)}</a>', ""),
-                p.bound,
+                p.bound + (" (sampled)" if p.sampled else ""),
             )
         )
     return table(("point", "measured", "simulated", "unit", "error", "bound"), rows)
@@ -200,6 +211,10 @@ def _points(points: Sequence[PointResult]) -> str:
 
 def _stalls(at: int, point: PointResult) -> str:
     parts = [f'<div class="stalls" id="p{at}">', f"<h3>{escape(f'{point.suite}.{point.benchmark} {point.point}')}</h3>"]
+    parts.append(
+        f'<p class="note">key {escape(point.key)}, <code>points/{escape(point.file_name)}</code> of the validation '
+        "directory</p>"
+    )
     parts.append(
         f"<p>measured {point.measured:,.0f} {point.unit}, simulated {point.simulated:,.0f} {point.unit}, "
         f"{percent(point.error, sign=True)}; bound by {point.bound}</p>"
@@ -212,6 +227,13 @@ def _stalls(at: int, point: PointResult) -> str:
             f"<p>{escape(launch.kernel)}: grid {grid}, block {block}; {launch.cycles:,} cycles, "
             f"{launch.warp_instructions:,} warp instructions; of the peak: {shares}</p>"
         )
+        if launch.sampled:
+            known = launch.sampled
+            parts.append(
+                f'<p class="note">block-sampled: {known["simulated_blocks"]:,.0f} of {known["blocks"]:,.0f} blocks '
+                f"({known['simulated_share']:.1%} of the warp instructions) were simulated, the others inferred with a "
+                f"stated error of {known['stated_error']:.1%}; the table is of the simulated blocks</p>"
+            )
         rows: list[Sequence[Cell]] = [
             (
                 reason,

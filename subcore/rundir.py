@@ -46,9 +46,23 @@ def check_target(directory: Path, force: bool) -> None:
 def write_run(
     directory: Path, runs: Sequence[tuple[Trace, RunResult]], inputs: Mapping[str, Any], force: bool = False
 ) -> None:
-    """Write a run directory. It appears complete or not at all; an interrupted write leaves `.<name>.*.partial`.
+    """Write a run directory. `inputs` (plain JSON values): the arguments and options that the result depends on."""
+    names = [""] if len(runs) == 1 else [f"{n:04d}/" for n in range(1, len(runs) + 1)]
+    files = {
+        name + file: text
+        for name, (trace, result) in zip(names, runs, strict=True)
+        for file, text in run_files(trace, result, inputs).items()
+    }
+    if len(runs) != 1:
+        index = [{"directory": n[:-1], "kernel": r.kernel} for n, (_, r) in zip(names, runs, strict=True)]
+        files[MANIFEST] = _json({"format": FORMAT, "version": VERSION, "runs": index})
+    write_files(directory, files, force)
 
-    `inputs` (plain JSON values) are the arguments and options that the result depends on.
+
+def write_files(directory: Path, files: Mapping[str, str], force: bool = False) -> None:
+    """Write a folder of texts (relative name -> text, one of them the manifest).
+
+    It appears complete or not at all; an interrupted write leaves `.<name>.*.partial`.
     """
     check_target(directory, force)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -57,14 +71,9 @@ def write_run(
     old = directory.with_name(f".{directory.name}.{mark}.old")
     partial.mkdir()
     try:
-        names = [""] if len(runs) == 1 else [f"{n:04d}" for n in range(1, len(runs) + 1)]
-        for name, (trace, result) in zip(names, runs, strict=True):
-            (partial / name).mkdir(exist_ok=True)
-            for file, text in run_files(trace, result, inputs).items():
-                _write(partial / name / file, text)
-        if len(runs) != 1:
-            index = [{"directory": n, "kernel": r.kernel} for n, (_, r) in zip(names, runs, strict=True)]
-            _write(partial / MANIFEST, _json({"format": FORMAT, "version": VERSION, "runs": index}))
+        for name, text in files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            _write(partial / name, text)
         sync_folder(partial)
         if directory.exists():
             os.replace(directory, old)

@@ -27,10 +27,12 @@ def command(runs: tuple[Path, ...], most: int, as_json: bool) -> None:
     names = found["runs"]
     baseline = found["cycles"][0]
     rows = [
-        (name, kernel, gpu, f"{cycles:,}", f"{baseline / cycles:.3f}")
-        for name, kernel, gpu, cycles in zip(names, found["kernels"], found["gpus"], found["cycles"], strict=True)
+        (name, kernel, gpu, f"{cycles:,}", f"{baseline / cycles:.3f}", f"{bound['resource']}, {bound['share']:.0%}")
+        for name, kernel, gpu, cycles, bound in zip(
+            names, found["kernels"], found["gpus"], found["cycles"], found["bounds"], strict=True
+        )
     ]
-    click.echo(table(rows, ("run", "kernel", "gpu", "cycles", "speed-up"), "<<<>>"))
+    click.echo(table(rows, ("run", "kernel", "gpu", "cycles", "speed-up", "highest lower bound"), "<<<>><"))
     for remark in found["remarks"]:
         click.echo(f"remark: {remark}")
     if found["knobs"]:

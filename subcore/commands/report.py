@@ -31,7 +31,6 @@ def command(directory: Path, output: Path | None, force: bool) -> None:
     from isa.files import replace_file
     from subcore.page import page
     from validate.hardware.published import read_published
-    from validate.hardware.suite import card_of
 
     summary, points = read_validation(directory)
     output = output or directory / "report"
@@ -43,7 +42,7 @@ def command(directory: Path, output: Path | None, force: bool) -> None:
         for kind in ("svg", "png"):
             files[f"{name}.{kind}"] = _saved(figure, kind)
         embedded.append((caption, files[f"{name}.svg"]))
-    cards = {suite: card_of(suite) for suite in summary["cards"]}
+    cards = {suite: entry["card"] for suite, entry in summary["cards"].items()}
     files["points.csv"] = _csv(points)
     files["report.html"] = page(summary, points, cards, published, embedded).encode()
     output.mkdir(parents=True, exist_ok=True)
@@ -121,11 +120,12 @@ def draw(
     if groups:
         caption = "Errors of the validation points by suite and by what bounds the kernel."
         figures["groups"] = (caption, group_errors(pandas.DataFrame(groups), "Errors by suite and by bound"))
+    boards = dict.fromkeys(card["measured_on"] for card in summary["cards"].values())
     panels = {"all": "all programs", "polybench": "PolyBench"}
     own = [
         {
             "programs": panels[row["name"]],
-            "board": "H100 PCIe",
+            "board": ", ".join(boards).removeprefix("NVIDIA "),
             "model": "subcore",
             "mean": row["mean_absolute"],
             "count": row["count"],

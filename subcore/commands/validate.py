@@ -140,7 +140,7 @@ def tensor(
     names: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Published latencies and rates of matrix and DPX instructions: within 2 cycles, within 3 %.
+    """Published latencies and rates of matrix and DPX instructions: within 2 cycles, within 3 %; of copies within 10 %.
 
     Exit code 1 if any figure differs by more that is not a row of validate/DEVIATIONS.md.
     """

@@ -28,6 +28,50 @@ def register(group: click.Group) -> None:
     group.add_command(_command("hardware", SUITES, "Kernel times of real cards: every hardware suite."))
     for suite in SUITES:
         group.add_command(_command(suite, (suite,), f"Kernel times of real cards: the suite {suite}."))
+    group.add_command(_campaign())
+
+
+def _campaign() -> click.Command:
+    @click.command("campaign", short_help="Kernel times that the measuring kit wrote.")
+    @click.argument("table_file", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    @click.option("-c", "--config", "gpu", metavar="GPU|FILE", required=True, help="The card that was measured.")
+    @_options
+    @click.pass_context
+    def campaign(context: click.Context, table_file: Path, gpu: str, **given: Any) -> None:
+        """Kernel times of your own card: kernels.csv, as `python -m validate.campaign` writes it.
+
+        The kit builds and times the kernels of traces/kernels on any machine with an NVIDIA GPU, nvcc and numpy; see
+        validate/campaign. Output, options and exit code as of `subcore validate hardware`.
+        """
+        from validate.hardware.suite import load_campaign
+
+        _run(context, load_campaign(table_file, gpu), None, **given)
+
+    return campaign
+
+
+def _options(function: Any) -> Any:
+    """The options that all commands here share."""
+    for add in reversed(
+        (
+            options.overlays,
+            options.settings,
+            click.option("--benchmark", "names", multiple=True, metavar="NAME", help="Only this; may be repeated."),
+            click.option("--quick", "extent", flag_value="quick", help="A few small points of each benchmark."),
+            click.option("--all", "extent", flag_value="all", help="Every measured point, also of the large grids."),
+            click.option(
+                "--limit", default=40.0, show_default=True, metavar="M",
+                help="Million warp instructions of a point; above it some waves of blocks are simulated.",
+            ),
+            click.option("--points", "show_points", is_flag=True, help="Print every point."),
+            click.option(
+                "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Keep results; go on there."
+            ),
+            options.as_json,
+        )
+    ):  # fmt: skip
+        function = add(function)
+    return function
 
 
 def _command(name: str, suites: tuple[str, ...], text: str) -> click.Command:
@@ -44,25 +88,19 @@ def _command(name: str, suites: tuple[str, ...], text: str) -> click.Command:
         short_help=text,
     )
     @click.option("-c", "--config", "gpu", metavar="GPU|FILE", help="Instead of the board that was measured.")
-    @options.overlays
-    @options.settings
-    @click.option("--benchmark", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
-    @click.option("--quick", "extent", flag_value="quick", help="A few small points of each benchmark.")
-    @click.option("--all", "extent", flag_value="all", help="Every measured point, also of the large grids.")
-    @click.option("--limit", default=40.0, show_default=True, metavar="M", help="Million warp instructions a point.")
-    @click.option("--points", "show_points", is_flag=True, help="Print every point.")
-    @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Keep results; go on there.")
-    @options.as_json
+    @_options
     @click.pass_context
-    def command(context: click.Context, **given: Any) -> None:
-        _run(context, suites, **given)
+    def command(context: click.Context, gpu: str | None, **given: Any) -> None:
+        from validate.hardware.suite import load_suite
+
+        _run(context, [benchmark for suite in suites for benchmark in load_suite(suite)], gpu, **given)
 
     return command
 
 
 def _run(
     context: click.Context,
-    suites: tuple[str, ...],
+    benchmarks: list[Benchmark],
     gpu: str | None,
     overlays: tuple[str, ...],
     settings: tuple[str, ...],
@@ -77,13 +115,12 @@ def _run(
 
     from configs.load import load_config
     from validate.hardware.run import run_benchmarks
-    from validate.hardware.suite import load_suite
+    from validate.hardware.suite import card_of
     from validate.hardware.summary import by_benchmark, by_bound, by_suite
 
-    benchmarks = [benchmark for suite in suites for benchmark in load_suite(suite)]
     known = [benchmark.name for benchmark in benchmarks]
     if unknown := sorted(set(names) - set(known)):
-        raise SubcoreError(f"no benchmark {', '.join(unknown)} in {', '.join(suites)}; there are {', '.join(known)}")
+        raise SubcoreError(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
     benchmarks = [b for b in benchmarks if not names or b.name in names]
     if gpu is not None:
         benchmarks = [replace(b, gpu=gpu) for b in benchmarks]
@@ -105,7 +142,7 @@ def _run(
     guesses = {b.gpu: _guesses(load_config(b.gpu, overlays, settings).sources) for b in benchmarks}
     summary = {
         "format": FORMAT,
-        "cards": {b.suite: {"gpu": b.gpu, "measured_on": b.card} for b in benchmarks},
+        "cards": {b.suite: {"gpu": b.gpu, "measured_on": b.card, "card": card_of(b)} for b in benchmarks[::-1]},
         "extent": extent or "default",
         "guessed_knobs": {gpu: {"guesses": few, "knobs": all_} for gpu, (few, all_) in guesses.items()},
         "benchmarks": [_values(row) for row in rows],
@@ -201,6 +238,9 @@ def _remarks(results: list[PointResult], rows: list[Row], guesses: dict[str, tup
     remarks = [f"worst of {row.name}: {row.worst}" for row in rows if row.worst]
     remarks += [f"left out: {r.suite}.{r.benchmark} {r.point}: {r.skipped}" for r in left_out]
     remarks += [f"{few} of {every} knobs of {gpu} are guesses" for gpu, (few, every) in guesses.items()]
+    if sampled := [r for r in results if r.sampled]:
+        worst = max(launch.sampled["stated_error"] for r in sampled for launch in r.launches if launch.sampled)
+        remarks.append(f"{len(sampled)} points are block-sampled (stated error up to {worst:.1%}): --points marks them")
     remarks.append("calibration rows are what knobs were fitted to: they do not validate")
     return remarks
 
@@ -210,7 +250,14 @@ def _point(result: PointResult) -> tuple[str, ...]:
     if result.simulated is None:
         return (name, f"{result.measured:,.0f}", "-", result.unit, "-", "left out")
     measured, simulated = f"{result.measured:,.0f}", f"{result.simulated:,.0f}"
-    return (name, measured, simulated, result.unit, _percent(result.error, sign=True), result.bound)
+    return (
+        name,
+        measured,
+        simulated,
+        result.unit,
+        _percent(result.error, sign=True),
+        result.bound + (" (sampled)" if result.sampled else ""),
+    )
 
 
 def _point_values(result: PointResult) -> dict[str, Any]:
@@ -225,6 +272,7 @@ def _point_values(result: PointResult) -> dict[str, Any]:
         "error": None if result.simulated is None else result.error,
         "bound": result.bound,
         "skipped": result.skipped,
+        "sampled": result.sampled,
         "file": f"points/{result.file_name}",
     }
 

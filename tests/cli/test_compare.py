@@ -125,3 +125,19 @@ def test_plot_sweep_names_what_is_wrong(run, table, tmp_path):
         result = run("plot", "sweep", str(table), *words, "-o", str(tmp_path / "f.png"))
         assert result.exit_code == 1 and text in result.output, result.output
     assert run("plot", "sweep", str(tmp_path / "none"), "-o", str(tmp_path / "f.png")).exit_code == 1
+
+
+def test_compare_names_what_binds_each_run(run, runs):
+    found = json.loads(run("compare", "--json", str(runs / "base"), str(runs / "small")).output)
+    for name, bound in zip(("base", "small"), found["bounds"], strict=True):
+        rows = pandas.read_csv(runs / name / "bounds.csv")
+        assert bound["resource"] == rows["resource"][0] and bound["share"] == pytest.approx(rows["share"].max())
+    first = run("compare", str(runs / "base"), str(runs / "small")).output.splitlines()[1]
+    assert found["bounds"][0]["resource"] in first
+
+
+@pytest.mark.parametrize("words", [("compare", "{0}/base"), ("profile",), ("plot", "series", "-o", "x.svg")])
+def test_missing_run_is_named_with_a_near_match(run, runs, words):
+    result = run(*(word.format(runs) for word in words), str(runs / "smal"))
+    assert result.exit_code == 1 and f"{runs / 'smal'}: no such folder" in result.output
+    assert f"did you mean {runs / 'small'}" in result.output

@@ -171,3 +171,25 @@ def test_what_is_missing_is_said(run, source, tmp_path, arguments, code, words):
 def test_launch_options_do_not_apply_to_a_trace(run, text_trace, tmp_path):
     result = run("trace", "emulate", text_trace, "-a", "86", "--grid", "1", "-o", tmp_path / "a.sct")
     assert result.exit_code == 2 and ".cu or .cubin" in result.stderr
+
+
+@pytest.mark.sass
+def test_clusters_and_cooperative_launches(run, tmp_path):
+    path = tmp_path / "ranks.cu"
+    path.write_text("""#include <cooperative_groups.h>
+extern "C" __global__ void ranks(int* out) {
+    unsigned rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    cooperative_groups::this_grid().sync();
+    out[blockIdx.x] = rank;
+}""")
+    given = ["trace", "emulate", path, "-a", "90", "--grid", "4", "--block", "1", "--arg", "r=out:int32[4]:zeros"]
+    alone = run(*given, "--cluster", "2", "-o", tmp_path / "no.sct")
+    assert alone.exit_code == 1 and "cooperative" in alone.output and not (tmp_path / "no.sct").exists()
+    done = run(*given, "--cluster", "2", "--cooperative", "-o", tmp_path / "r.sct", "--outputs", tmp_path / "r.npz")
+    assert done.exit_code == 0, done.output
+    with np.load(tmp_path / "r.npz", allow_pickle=False) as arrays:
+        assert arrays["r"].tolist() == [0, 1, 0, 1]
+    assert json.loads(run("trace", "info", tmp_path / "r.sct", "--json").stdout)["launch"]["cluster"] == [2, 1, 1]
+    odd = run(*given, "--cluster", "3", "-o", tmp_path / "no.sct")
+    assert odd.exit_code == 1 and "no multiple of the cluster" in odd.output

@@ -259,6 +259,15 @@ class Machine:
             lines = np.concatenate(parts[::-1])
             warm_l2(self.memory, self.cfg, lines, len(lines), int(self.config.l2.host_copies_dirty))
 
+    def compile(self, on_compile: Callable[[], None] | None = None) -> float:
+        """Compile the kernels if they are not yet, after a call of `on_compile`. Returns the seconds that it took."""
+        cold = is_cold(run_gpu)
+        if cold and on_compile is not None:
+            on_compile()
+        began = time.perf_counter()
+        run_gpu(*self._arguments(0))
+        return time.perf_counter() - began if cold else 0.0
+
     @property
     def now(self) -> int:
         return int(self.grid[0]["now"])
@@ -464,15 +473,7 @@ def simulate_trace(
     not fit.
     """
     machine = Machine(trace, config, quantum=quantum, every_cycle=every_cycle, threads=threads, l2=l2)
-    compile_seconds = 0.0
-    if is_cold(run_gpu):
-        if on_compile is not None:
-            on_compile()
-        began = time.perf_counter()
-        run_gpu(*machine._arguments(0))
-        compile_seconds = time.perf_counter() - began
-    else:
-        run_gpu(*machine._arguments(0))
+    compile_seconds = machine.compile(on_compile)
     machine.run(max_cycles, progress)
     result = machine.result(compile_seconds)
     result.check()

@@ -17,8 +17,6 @@ import numpy as np
 
 from configs.schema import Config
 from isa.errors import SubcoreError
-from isa.jit import is_cold
-from sim.dispatch import run_gpu
 from sim.gpu import Machine, Progress, occupancy
 from sim.result import RunResult
 from sim.stats import Counter
@@ -104,13 +102,7 @@ def simulate_sampled(
     machine = Machine(trace, config)
     if most_instructions is not None and most_instructions < 1:
         raise SubcoreError(f"most_instructions must be at least 1, not {most_instructions}")
-    compile_seconds = 0.0
-    if is_cold(run_gpu):
-        if on_compile is not None:
-            on_compile()
-        began = time.perf_counter()
-        run_gpu(*machine._arguments(0))
-        compile_seconds = time.perf_counter() - began
+    compile_seconds = machine.compile(on_compile)
     watch = _Waves(machine)
     told = time.perf_counter()
     done = False

@@ -2,6 +2,20 @@
 
 Everything that feeds the simulator (store, importers, emulator) is a `Trace`: a launch, a `Program`, and an
 iterator of `BlockStreams` in dispatch order. Chunks are made on demand, so a trace may be larger than memory.
+
+Accesses of asynchronous instructions are chains of records (`more` = 1 but in the last). Shared addresses carry the
+rank of their block in the cluster from bit 24 on; a chunk holds whole clusters.
+
+* LDGSTS: lane addresses of the global source, then of the shared destination.
+* SYNCS: lane addresses of the mbarriers, then an operand for each lane in the same form: expected arrivals (EXCH),
+  arrivals << 32 plus transaction bytes (ARRIVE), bit 0 = parity and bit 1 = success (PHASECHK). A TRYWAIT is listed
+  once, when it succeeds.
+* STAS, REDAS: remote lane addresses, then those of the mbarriers.
+* UBLKCP, UBLKRED, UBLKPF, UTMA*: all with list_at = -1, executed once per warp.
+  0: shared side, base = address or -1 for a prefetch, stride = bytes moved, out-of-bounds fill included.
+  1: base = mbarrier or -1, stride = mask of the ranks of a multicast, 0 = only the block of the address.
+  2: the other side, base = first byte inside the tensor, stride = bytes of a row inside it.
+  3...: one per outer dimension, base = pitch in bytes, stride = steps inside the tensor.
 """
 
 from __future__ import annotations
@@ -16,7 +30,7 @@ from isa.program import Program
 
 # Lane addresses of one memory access. list_at < 0: lane i accesses base + i * stride (for the lanes of the active
 # mask). Otherwise lane_address[list_at + r] is the address of the r-th active lane. `more` = 1: the next record
-# belongs to the same instruction (LDGSTS: global source first, then shared destination).
+# belongs to the same instruction.
 MEMORY_ACCESS = np.dtype([("base", "i8"), ("stride", "i4"), ("list_at", "i4"), ("more", "i4")], align=True)
 
 

@@ -14,13 +14,11 @@ import numpy as np
 
 from configs.schema import Config
 from isa.program import NO_COUNTER, Flag
+from sim.core.dependence import file_of
 from sim.jit import entry
 from sim.lower import Code
 from sim.state import (
-    PREDICATE_ENTRY,
     SCOREBOARD_ENTRIES,
-    UNIFORM_ENTRY,
-    UNIFORM_PREDICATE_ENTRY,
     Path,
 )
 from traces.stream import BlockStreams, Trace
@@ -136,14 +134,7 @@ def warp_chains(table, redirect, backward, tracked, read_entry, read_class, writ
                     e = read_entry[i]
                     at = max(at, result[e])
                     if written[e] >= 0:
-                        file = 0
-                        if e >= UNIFORM_PREDICATE_ENTRY:
-                            file = 3
-                        elif e >= PREDICATE_ENTRY:
-                            file = 2
-                        elif e >= UNIFORM_ENTRY:
-                            file = 1
-                        at = max(at, written[e] + latency[file, producer[e], read_class[i]])
+                        at = max(at, written[e] + latency[file_of(e), producer[e], read_class[i]])
                 for i in range(row[11], row[11] + writes):
                     e = write_entry[i]
                     at = max(at, max(result[e], released[e]))

@@ -102,6 +102,16 @@ def counters_block(warp, op):
     return _LONG if blocked & warp.long_latency else _SHORT
 
 
+@stage
+def file_of(entry):
+    """Row of the latency table of a scoreboard entry: registers, uniform registers, predicates, uniform predicates."""
+    if entry >= UNIFORM_PREDICATE_ENTRY:
+        return 3
+    if entry >= PREDICATE_ENTRY:
+        return 2
+    return 1 if entry >= UNIFORM_ENTRY else 0
+
+
 @routine
 def scoreboard_block(run, cfg, board, warp, op, now):
     """Scoreboard mode: ISSUED, WAIT (until warp.ready_at) or a scoreboard stall.
@@ -118,14 +128,7 @@ def scoreboard_block(run, cfg, board, warp, op, now):
             blocked = 1
             is_long |= board.long_latency[entry]
         elif not warp.ready_known and board.written_at[entry] >= 0:
-            file = 0
-            if entry >= UNIFORM_PREDICATE_ENTRY:
-                file = 3
-            elif entry >= PREDICATE_ENTRY:
-                file = 2
-            elif entry >= UNIFORM_ENTRY:
-                file = 1
-            distance = run.latency[file, board.producer[entry], run.read_class[i]]
+            distance = run.latency[file_of(entry), board.producer[entry], run.read_class[i]]
             ready_at = max(ready_at, board.written_at[entry] + distance)
         if cfg.issue.scoreboard_consumers > 0 and board.consumers[entry] >= cfg.issue.scoreboard_consumers:
             blocked = 1

@@ -33,14 +33,13 @@ From an Accel-Sim `kernelslist` (each kernel a trace, copies between them), or f
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
-from subcore.sweep.spec import Where, near
+from subcore.sweep.spec import Where, near, read_toml
 
 MAX_STEPS = 1_000_000
 _TOP = ("title", "kernel", "step", "sequence")
@@ -135,14 +134,8 @@ def read_application(path: str | Path) -> Application:
     path = Path(path)
     if path.suffix != ".toml":
         return _from_traces(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise SubcoreError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SubcoreError(f"{path}: not valid TOML: {error}") from None
-    return _Reader(Where(str(path), text)).application(document, path)
+    document, where = read_toml(path)
+    return _Reader(where).application(document, path)
 
 
 def _from_traces(path: Path) -> Application:

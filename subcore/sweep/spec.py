@@ -164,6 +164,12 @@ def list_studies() -> list[str]:
 
 def read_spec(path: Path) -> Spec:
     """Sweep file; SubcoreError with every problem, each with its line."""
+    document, where = read_toml(path)
+    return build_spec(document, where)
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], Where]:
+    """Tables of a file, and what names its lines. SubcoreError if it cannot be read or is not valid TOML."""
     try:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
@@ -171,7 +177,7 @@ def read_spec(path: Path) -> Spec:
         raise SubcoreError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SubcoreError(f"{path}: not valid TOML: {error}") from None
-    return build_spec(document, Where(str(path), text))
+    return document, Where(str(path), text)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any
 from configs.checks import cross_checks
 from configs.schema import SECTIONS, Config, Knob, all_knobs, section_knobs
 from isa.errors import SubcoreError
+from isa.files import read_toml
 
 ROOT = Path(__file__).resolve().parent
 ALIASES = {"a100": "a100_sxm4_80gb"}
@@ -108,13 +109,9 @@ def _read_chain(path: Path | None, entries: _Entries, problems: list[str], seen:
         problems.append(f"{shown}: inherits from itself: {' -> '.join(_shown(p) for p in (*seen, path))}")
         return False
     try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except OSError as error:
-        problems.append(f"{shown}: cannot be read: {error.strerror}")
-        return False
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{shown}: not valid TOML: {error}")
+        tables, text = read_toml(path)
+    except SubcoreError as error:
+        problems.append(str(error))
         return False
     parent = tables.pop("inherits", None)
     whole = True

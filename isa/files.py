@@ -1,15 +1,27 @@
-"""Files that appear complete or not at all."""
+"""Files that are read with one kind of error, and that appear complete or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from isa.errors import SubcoreError
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """Tables of a TOML file, and its text for messages that name a line. SubcoreError names the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text), text
+    except OSError as error:
+        raise SubcoreError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SubcoreError(f"{path}: not valid TOML: {error}") from None
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import exp, fsum, log
@@ -11,6 +10,7 @@ from pathlib import Path
 from configs.load import load_config
 from configs.schema import Config
 from isa.errors import SubcoreError
+from isa.files import read_toml
 from sim.gpu import simulate_trace
 from traces.store import open_trace
 from traces.stream import Trace
@@ -63,7 +63,7 @@ class Comparison:
 
 def load_suite(path: Path = SUITE) -> list[Comparison]:
     """Comparisons in file order, not yet measured."""
-    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    document, _ = read_toml(path)
     workloads = {
         entry["name"]: Workload(**{**entry, "parameters": tuple(entry.get("parameters", {}).items())})
         for entry in document["workload"]

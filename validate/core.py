@@ -9,7 +9,6 @@ instructions of a kind use one set of addresses: consecutive elements at one bas
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -22,6 +21,7 @@ import numpy as np
 from configs.load import load_config
 from configs.schema import Config
 from isa.errors import SubcoreError
+from isa.files import read_toml
 from isa.listing import Listing, read_listing
 from isa.program import Access, Flag, MemorySpace
 from sim.gpu import Machine
@@ -107,10 +107,7 @@ def load_suite(path: Path = SUITE) -> list[Case]:
     files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
     cases: list[Case] = []
     for file in files:
-        try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SubcoreError(f"{file}: {error}") from None
+        content, _ = read_toml(file)
         for table in content.get("case", []):
             cases += _expand(table, file)
     names = [(c.name, c.cell, c.gpu) for c in cases]

@@ -10,7 +10,6 @@ that no control bits have to be made up.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
+from isa.files import read_toml
 from isa.opcodes import tensor_shape
 from isa.program import TensorKind
 from validate.copies import COPY_LIMIT_PERCENT, KERNELS, run_kernel
@@ -114,10 +114,7 @@ def load_suite(path: Path = SUITE) -> tuple[list[Row], list[LeftOut]]:
     rows: list[Row] = []
     left_out: list[LeftOut] = []
     for file in sorted(path.glob("*.toml")) if path.is_dir() else [path]:
-        try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SubcoreError(f"{file}: {error}") from None
+        content, _ = read_toml(file)
         for table in content.get("case", []):
             rows += _rows(table, file)
         for table in content.get("left_out", []):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from configs.load import ROOT, SOURCE_KINDS
 from isa.errors import SubcoreError
+from isa.files import read_toml
 
 Direction = Literal["h2d", "d2h"]
 DEFAULT_HOST = "pcie_gen4_x86"
@@ -106,11 +106,7 @@ def _read(name_or_path: str | Path, seen: list[Path]) -> tuple[dict[str, Any], d
         raise SubcoreError(f"no host named {text!r}; {hint}" if path.parent == HOSTS else f"{path}: no such host file")
     if path.resolve() in seen:
         raise SubcoreError(f"{path}: inherits from itself")
-    try:
-        lines = path.read_text(encoding="utf-8")
-        table = tomllib.loads(lines)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SubcoreError(f"{path}: not valid TOML: {error}") from None
+    table, lines = read_toml(path)
     parent = table.pop("inherits", None)
     values, sources, problems = _read(parent, [*seen, path.resolve()]) if parent else ({}, {}, [])
     known = [item.name for item in fields(HostModel) if item.name != "sources"]

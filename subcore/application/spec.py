@@ -39,7 +39,8 @@ from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
-from subcore.sweep.spec import Where, near, read_toml
+from isa.files import read_toml
+from subcore.sweep.spec import Where, near
 
 MAX_STEPS = 1_000_000
 _TOP = ("title", "kernel", "step", "sequence")
@@ -134,7 +135,8 @@ def read_application(path: str | Path) -> Application:
     path = Path(path)
     if path.suffix != ".toml":
         return _from_traces(path)
-    document, where = read_toml(path)
+    document, text = read_toml(path)
+    where = Where(str(path), text)
     return _Reader(where).application(document, path)
 
 

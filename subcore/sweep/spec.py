@@ -31,7 +31,6 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -39,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
+from isa.files import read_toml
 
 STUDIES = Path(__file__).resolve().parent / "studies"
 DESIGNS = ("grid", "list", "one_at_a_time")
@@ -164,20 +164,8 @@ def list_studies() -> list[str]:
 
 def read_spec(path: Path) -> Spec:
     """Sweep file; SubcoreError with every problem, each with its line."""
-    document, where = read_toml(path)
-    return build_spec(document, where)
-
-
-def read_toml(path: Path) -> tuple[dict[str, Any], Where]:
-    """Tables of a file, and what names its lines. SubcoreError if it cannot be read or is not valid TOML."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise SubcoreError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SubcoreError(f"{path}: not valid TOML: {error}") from None
-    return document, Where(str(path), text)
+    document, text = read_toml(path)
+    return build_spec(document, Where(str(path), text))
 
 
 @dataclass(frozen=True)

@@ -308,7 +308,7 @@ LAUNCH = '[launch]\ngrid = ["n"]\nblock = [32]\n'
         ("[parameters]\nn = 1\n" + LAUNCH + '[[arguments]]\nname = "x"\ndtype = "float8"\n', ["argument x", "float8"]),
         ("[parameters]\nn = 1\n" + LAUNCH + '[[arguments]]\nname = "x"\nshape = [4]\ngenerate = "magic"\n', ["argument x", "no generator 'magic'"]),
         ("[parameters]\nn = 1\n" + LAUNCH + '[[arguments]]\nname = "x"\ndtype = "int8"\nvalue = 1000\n', ["argument x", "does not fit"]),
-        ("[launch\n", ["not TOML"]),
+        ("[launch\n", ["not valid TOML"]),
     ],
 )  # fmt: skip
 def test_a_bad_launch_file_names_the_key(tmp_path, text, words):

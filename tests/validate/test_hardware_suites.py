@@ -103,7 +103,7 @@ def test_unknown_suite_names_those_that_exist():
         ("tier_percent", "tear_percent", "unknown key 'tear_percent'"),
         ('profiler = "nsys"', 'profiler = "nvprof"', "no measurement of"),
         ("quick = {", "quick = { blocks = [1],", "quick: no parameter blocks"),
-        ("[[benchmark]]", "[[benchmark", "not TOML"),
+        ("[[benchmark]]", "[[benchmark", "not valid TOML"),
     ],
 )
 def test_bad_suite_names_file_and_key(tmp_path, before, after, message):

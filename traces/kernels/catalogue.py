@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isa.errors import SubcoreError
+from isa.files import read_toml
 from isa.toolchain import ARCHITECTURES
 from traces.kernels.expressions import evaluate
 from traces.kernels.reference import Reference, generators, references
@@ -110,8 +110,7 @@ def describe_kernels() -> tuple[tuple[str, str, str], ...]:
     """(topic, name, description) of the bundled kernels, sorted."""
     rows = []
     for name, path in _launch_files().items():
-        with path.open("rb") as file:
-            rows.append((path.parent.name, name, str(tomllib.load(file).get("description", ""))))
+        rows.append((path.parent.name, name, str(read_toml(path)[0].get("description", ""))))
     return tuple(sorted(rows))
 
 
@@ -130,12 +129,7 @@ def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None =
         if str(name_or_path) not in _launch_files():
             raise SubcoreError(f"no kernel {str(name_or_path)!r}; there are {', '.join(list_kernels())}")
         path = _launch_files()[str(name_or_path)]
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SubcoreError(f"{path}: cannot read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SubcoreError(f"{path}: not TOML: {error}") from None
+    table, _ = read_toml(path)
     where = path.name
     _known(table, _TOP, where)
     sizes, large = (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from isa.errors import SubcoreError
+from isa.files import read_toml
 from traces.kernels.catalogue import load_launch
 
 POINTS = Path(__file__).with_name("points.toml")
@@ -50,8 +50,7 @@ def read_plan(quick: bool = False, path: Path = POINTS) -> list[Point]:
 
     SubcoreError names the entry of a plan that cannot be read.
     """
-    with path.open("rb") as file:
-        table = tomllib.load(file)
+    table, _ = read_toml(path)
     points = []
     for kernel, doublings in table["doublings"].items():
         points += [Point(kernel, scaled(kernel, k)) for k in (doublings[:2] if quick else doublings)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
+from isa.files import read_toml
 from traces.kernels.expressions import evaluate
 
 MEASUREMENTS = Path(__file__).parent
@@ -128,7 +128,7 @@ def read_table(path: Path) -> tuple[Measurement, ...]:
 @cache
 def read_card(name: str) -> dict[str, Any]:
     """What `<name>.toml` says about card, software, profilers and source."""
-    return _read_toml(MEASUREMENTS / f"{name}.toml")
+    return read_toml(MEASUREMENTS / f"{name}.toml")[0]
 
 
 def load_suite(name: str, path: Path | None = None) -> list[Benchmark]:
@@ -136,7 +136,7 @@ def load_suite(name: str, path: Path | None = None) -> list[Benchmark]:
     path = path or SUITES / f"{name}.toml"
     if not path.is_file():
         raise SubcoreError(f"no hardware suite {name!r}; there are {', '.join(list_suites())}")
-    document = _read_toml(path)
+    document = read_toml(path)[0]
     _known(document, _SUITE, path.name)
     measurements = read_measurements(document["measurements"])
     card = read_card(document["measurements"])["card"]
@@ -240,7 +240,7 @@ def load_campaign(path: Path, gpu: str) -> list[Benchmark]:
 def card_of(benchmark: Benchmark) -> dict[str, Any]:
     """What is known of the measurements of a benchmark: card, software, driver, source, and `profiler` tables."""
     if benchmark.code is None:
-        return read_card(_read_toml(SUITES / f"{benchmark.suite}.toml")["measurements"])
+        return read_card(read_toml(SUITES / f"{benchmark.suite}.toml")[0]["measurements"])
     state = _device(benchmark.code.parent)
     return {
         "card": benchmark.card,
@@ -270,16 +270,7 @@ def _device(folder: Path) -> dict[str, Any]:
 
 def excluded(name: str) -> dict[str, str]:
     """Measured benchmarks that a suite leaves out: name -> reason."""
-    return {row["benchmark"]: row["reason"] for row in _read_toml(SUITES / f"{name}.toml").get("excluded", [])}
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SubcoreError(f"{path}: cannot read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SubcoreError(f"{path}: not TOML: {error}") from None
+    return {row["benchmark"]: row["reason"] for row in read_toml(SUITES / f"{name}.toml")[0].get("excluded", [])}
 
 
 def _known(table: Mapping[str, Any], allowed: set[str], where: str) -> None:

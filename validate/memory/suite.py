@@ -8,7 +8,6 @@ measured points lie in the CSV file `table`, thinned; each row names its source.
 from __future__ import annotations
 
 import csv
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isa.errors import SubcoreError
+from isa.files import read_toml
 
 SUITE = Path(__file__).resolve().parents[1] / "suites" / "memory"
 
@@ -123,10 +123,7 @@ def load_suite(folder: Path = SUITE) -> list[Benchmark]:
 
 
 def _benchmark(path: Path) -> Benchmark:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SubcoreError(f"{path}: {error}") from None
+    table, _ = read_toml(path)
     boards = []
     for entry in table.pop("board", []):
         try:

@@ -10,6 +10,7 @@ import click
 from isa.errors import SubcoreError
 from subcore import options
 from subcore.commands import findings, validate_hardware, validate_ncu
+from subcore.commands.validate_matrix import matrix
 from subcore.commands.validate_memory import memory
 from subcore.text import table
 
@@ -25,6 +26,7 @@ def command() -> None:
 
 
 command.add_command(memory)
+command.add_command(matrix)
 validate_hardware.register(command)
 command.add_command(validate_ncu.command)
 

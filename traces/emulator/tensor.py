@@ -194,53 +194,60 @@ def half_of(word, high):
 
 
 @stage
+def addend(warp, accumulator, first, i, lane):
+    """Element i of a lane's accumulators that begin at register `first`."""
+    if accumulator == Accumulator.HALF:
+        return half_of(register_word(warp, first, i >> 1, lane), i & 1)
+    if accumulator == Accumulator.FLOAT:
+        return np.float64(float32_from_bits(register_word(warp, first, i, lane)))
+    if accumulator == Accumulator.DOUBLE:
+        low, high = register_word(warp, first, 2 * i, lane), register_word(warp, first, 2 * i + 1, lane)
+        return float64_from_bits(np.uint64(low) | (np.uint64(high) << np.uint64(32)))
+    return np.float64(np.int32(register_word(warp, first, i, lane)))
+
+
+@stage
+def store_sum(warp, accumulator, first, i, lane, value):
+    """Round a sum to the accumulator's type; elements come in ascending order."""
+    if accumulator == Accumulator.HALF:
+        bits = half_from_double(value, 0)
+        if i & 1:
+            warp.register[first + (i >> 1), lane] |= bits << np.uint32(16)
+        else:
+            warp.register[first + (i >> 1), lane] = bits
+    elif accumulator == Accumulator.FLOAT:
+        warp.register[first + i, lane] = canonical(np.float32(value))
+    elif accumulator == Accumulator.DOUBLE:
+        word = bits_from_float64(value)
+        warp.register[first + 2 * i, lane] = np.uint32(word)
+        warp.register[first + 2 * i + 1, lane] = np.uint32(word >> np.uint64(32))
+    else:
+        whole = np.int64(value)
+        if accumulator == Accumulator.SATURATING:
+            whole = min(max(whole, np.int64(-(1 << 31))), np.int64((1 << 31) - 1))
+        warp.register[first + i, lane] = np.uint32(whole)
+
+
+@stage
 def read_c(op, warp, total, m, first):
     """Fill total[:m, :8] with the addend."""
     accumulator = (op.variant >> 8) & 15
     for lane in range(LANES):
         g, t = lane >> 2, lane & 3
         for i in range(m // 4):
-            row, column = g + 8 * (i >> 1), 2 * t + (i & 1)
-            if accumulator == Accumulator.HALF:
-                value = half_of(register_word(warp, first, i >> 1, lane), i & 1)
-            elif accumulator == Accumulator.FLOAT:
-                value = np.float64(float32_from_bits(register_word(warp, first, i, lane)))
-            elif accumulator == Accumulator.DOUBLE:
-                low, high = register_word(warp, first, 2 * i, lane), register_word(warp, first, 2 * i + 1, lane)
-                value = float64_from_bits(np.uint64(low) | (np.uint64(high) << np.uint64(32)))
-            else:
-                value = np.float64(np.int32(register_word(warp, first, i, lane)))
-            total[row, column] = -value if op.variant & NEGATE_C else value
+            value = addend(warp, accumulator, first, i, lane)
+            total[g + 8 * (i >> 1), 2 * t + (i & 1)] = -value if op.variant & NEGATE_C else value
 
 
 @stage
 def write_d(op, warp, total, m, active):
-    """Round the sums to the accumulator's type."""
     accumulator = (op.variant >> 8) & 15
-    first = op.data_register
     for lane in range(LANES):
         if not (active >> np.uint32(lane)) & np.uint32(1):
             continue
         g, t = lane >> 2, lane & 3
         for i in range(m // 4):
-            value = total[g + 8 * (i >> 1), 2 * t + (i & 1)]
-            if accumulator == Accumulator.HALF:
-                bits = half_from_double(value, 0)
-                if i & 1:
-                    warp.register[first + (i >> 1), lane] |= bits << np.uint32(16)
-                else:
-                    warp.register[first + (i >> 1), lane] = bits
-            elif accumulator == Accumulator.FLOAT:
-                warp.register[first + i, lane] = canonical(np.float32(value))
-            elif accumulator == Accumulator.DOUBLE:
-                word = bits_from_float64(value)
-                warp.register[first + 2 * i, lane] = np.uint32(word)
-                warp.register[first + 2 * i + 1, lane] = np.uint32(word >> np.uint64(32))
-            else:
-                whole = np.int64(value)
-                if accumulator == Accumulator.SATURATING:
-                    whole = min(max(whole, np.int64(-(1 << 31))), np.int64((1 << 31) - 1))
-                warp.register[first + i, lane] = np.uint32(whole)
+            store_sum(warp, accumulator, op.data_register, i, lane, total[g + 8 * (i >> 1), 2 * t + (i & 1)])
 
 
 @stage

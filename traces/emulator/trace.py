@@ -318,7 +318,8 @@ def emulate(
         if architecture not in source.architectures:
             known = ", ".join(f"sm_{a}" for a in source.architectures)
             raise SubcoreError(f"{source.name}: uses instructions that sm_{architecture} does not have; choose {known}")
-        loaded = load_kernel(compile_cuda(source.source, architecture), source.kernel)
+        code = compile_cuda(source.source, architecture, source.compile_options)
+        loaded = load_kernel(code, source.kernel)
         return case_trace(loaded, source, **options)
     loaded = load_kernel(source, kernel)
     if architecture is not None and architecture != loaded.program.architecture:

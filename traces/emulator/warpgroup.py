@@ -22,8 +22,8 @@ from isa.jit import routine, stage
 from traces.emulator.integer import predicate
 from traces.emulator.memory import fail
 from traces.emulator.records import GROUP_COMMITS, GROUP_WARPS, LANES, NONE, SCRATCH, Operation, Status
-from traces.emulator.scalar import bits_from_float64, canonical, float32_from_bits, half_from_double
-from traces.emulator.tensor import BITS, EMPTY, SPARSE, Accumulator, element, half_of, read_a
+from traces.emulator.scalar import bits_from_float64
+from traces.emulator.tensor import BITS, EMPTY, SPARSE, addend, element, read_a, store_sum
 
 # `variant`: as `tensor`, and
 NEGATE_A, NEGATE_B, TRANSPOSE_A, TRANSPOSE_B = 1 << 18, 1 << 19, 1 << 20, 1 << 21
@@ -138,33 +138,15 @@ def read_accumulator(warp, total, n, first, accumulator):
     for i in range(n >> 1):
         for lane in range(LANES):
             row, column = (lane >> 2) + 8 * ((i >> 1) & 1), 8 * (i >> 2) + 2 * (lane & 3) + (i & 1)
-            if accumulator == Accumulator.HALF:
-                value = half_of(warp.register[first + (i >> 1), lane], i & 1)
-            elif accumulator == Accumulator.FLOAT:
-                value = np.float64(float32_from_bits(warp.register[first + i, lane]))
-            else:
-                value = np.float64(np.int32(warp.register[first + i, lane]))
-            total[row, column] = value
+            total[row, column] = addend(warp, accumulator, first, i, lane)
 
 
 @stage
 def write_accumulator(warp, total, n, first, accumulator):
     for i in range(n >> 1):
         for lane in range(LANES):
-            value = total[(lane >> 2) + 8 * ((i >> 1) & 1), 8 * (i >> 2) + 2 * (lane & 3) + (i & 1)]
-            if accumulator == Accumulator.HALF:
-                bits = half_from_double(value, 0)
-                if i & 1:
-                    warp.register[first + (i >> 1), lane] |= bits << np.uint32(16)
-                else:
-                    warp.register[first + (i >> 1), lane] = bits
-            elif accumulator == Accumulator.FLOAT:
-                warp.register[first + i, lane] = canonical(np.float32(value))
-            else:
-                whole = np.int64(value)
-                if accumulator == Accumulator.SATURATING:
-                    whole = min(max(whole, np.int64(-(1 << 31))), np.int64((1 << 31) - 1))
-                warp.register[first + i, lane] = np.uint32(whole)
+            row, column = (lane >> 2) + 8 * ((i >> 1) & 1), 8 * (i >> 2) + 2 * (lane & 3) + (i & 1)
+            store_sum(warp, accumulator, first, i, lane, total[row, column])
 
 
 @stage

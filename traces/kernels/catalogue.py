@@ -19,7 +19,7 @@ from traces.kernels.reference import Reference, generators, references
 FOLDER = Path(__file__).resolve().parent
 DTYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 _TOP = {"kernel", "source", "description", "reference", "relative_tolerance", "absolute_tolerance"}
-_TOP |= {"architectures", "parameters", "large", "launch", "arguments"}
+_TOP |= {"architectures", "parameters", "large", "defines", "launch", "arguments"}
 _LAUNCH = {"grid", "block", "dynamic_shared_bytes", "stack_bytes", "cluster", "cooperative"}
 _ARGUMENT = {"name", "dtype", "shape", "generate", "seed", "range", "scale", "step", "value", "count"}
 _ARGUMENT |= {"output", "by_value", "unordered", "box", "swizzle", "view", "of"}
@@ -64,10 +64,16 @@ class KernelCase:
     description: str = ""
     parameters: Mapping[str, int] = field(default_factory=dict)
     large: Mapping[str, int] = field(default_factory=dict)  # parameters of a size that fills a GPU
+    defines: Mapping[str, int] = field(default_factory=dict)  # constants that the source is compiled with
     architectures: tuple[int, ...] = ARCHITECTURES  # those that have the instructions the kernel uses
     reference: Reference | None = None
     relative_tolerance: float = 0.0
     absolute_tolerance: float = 0.0
+
+    @property
+    def compile_options(self) -> tuple[str, ...]:
+        """Of the compiler, for `defines`."""
+        return tuple(f"-D{name}={value}" for name, value in self.defines.items())
 
     def expected(self) -> dict[str, np.ndarray]:
         """Output arrays as numpy computes them. SubcoreError if the case has no reference."""
@@ -173,6 +179,9 @@ def load_launch(name_or_path: str | Path, parameters: Mapping[str, int] | None =
         description=str(table.get("description", "")),
         parameters=sizes,
         large=large,
+        defines={
+            name: evaluate(value, sizes, f"{where}: defines.{name}") for name, value in table.get("defines", {}).items()
+        },
         architectures=tuple(architectures),
         reference=references()[reference] if reference else None,
         relative_tolerance=float(table.get("relative_tolerance", 0.0)),

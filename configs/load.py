@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.checks import cross_checks
-from configs.schema import SECTIONS, Config, Knob, all_knobs, section_knobs
+from configs.knob import Knob
+from configs.schema import SECTIONS, Config, all_knobs, section_knobs
 from isa.errors import SubcoreError
 from isa.files import read_toml
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from configs.schema import SECTIONS, Config, Knob, section_knobs
+from configs.knob import Knob
+from configs.schema import SECTIONS, Config, section_knobs
 
 
 def _field(name: str, kind: str, limits: Knob) -> tuple[Any, ...]:

@@ -11,11 +11,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
-CYCLES = "cycles"
-COMMAND_CLOCKS = "command clocks"
-BYTES = "bytes"
+from configs.knob import BYTES, COMMAND_CLOCKS, CYCLES, Knob, access_table, count, knob, operation
 
 
 class IssuePolicy(IntEnum):
@@ -52,45 +49,6 @@ class DramKind(IntEnum):
     HBM2e = 4
     HBM3 = 5
     HBM3e = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Knob:
-    """What a value of one field may be. `length` fixes the length of a tuple, `max_length` bounds it."""
-
-    doc: str
-    unit: str = ""
-    lo: float | None = None
-    hi: float | None = None
-    choices: type[IntEnum] | None = None
-    power_of_two: bool = False
-    length: int = 0
-    max_length: int = 0
-
-
-def knob(doc: str, unit: str = "", **limits: Any) -> Any:
-    """Declare a field of a section. Unless told otherwise a number must not be negative."""
-    limits.setdefault("lo", 0)
-    return dataclasses.field(metadata={"knob": Knob(doc=doc, unit=unit, **limits)})
-
-
-def count(doc: str, unit: str = "", **limits: Any) -> Any:
-    """Declare a number that must be at least 1."""
-    return knob(doc, unit, **{"lo": 1, **limits})
-
-
-_access_table = (
-    "[issue -> dependent may issue] on a hit: WAR 32, 64, 128 bit, then RAW 32, 64, 128 bit; 0 = no such case"
-)
-_operation = "WAR, latency (issue -> dependent may issue), issue interval at the SM-shared unit"
-
-
-def access_table(doc: str) -> Any:
-    return knob(f"{doc}: {_access_table}", CYCLES, length=6, hi=4096)
-
-
-def operation(doc: str) -> Any:
-    return knob(f"{doc}: {_operation}", CYCLES, length=3, hi=4096)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,6 +257,7 @@ class L1d:
 
     total_bytes: int = count("L1 and shared memory together", BYTES)
     shared_carveouts_bytes: tuple[int, ...] = knob("sizes the shared part may have, ascending", BYTES, max_length=16)
+    reserved_bytes: int = knob("part of the array that is neither L1 nor shared memory", BYTES)
     ways: int = count("lines of a set; the sets follow from the share that is left for the L1", hi=2048)
     line_bytes: int = count("line (one tag)", BYTES, power_of_two=True)
     sector_bytes: int = count("sector (unit of fill)", BYTES, power_of_two=True)
@@ -393,6 +352,7 @@ class Dram:
     )
     writes_begin_percent: int = count("fill of the write queue at which writes go before reads", "%", hi=100)
     writes_end_percent: int = knob("fill at which they no longer do", "%", hi=100)
+    write_batch: int = count("writes that go before reads once they began, if so many are there", hi=4096)
     queue_entries: int = count("requests a channel can reorder", hi=4096)
     tCL: int = count("read command -> data", COMMAND_CLOCKS)
     tRCD: int = count("activate -> read or write", COMMAND_CLOCKS)
@@ -403,6 +363,7 @@ class Dram:
     tCCD_L: int = count("column command -> column command, same bank group", COMMAND_CLOCKS)
     tRRD: int = count("activate -> activate, other bank", COMMAND_CLOCKS)
     tWR: int = count("end of write data -> precharge", COMMAND_CLOCKS)
+    tRTW: int = count("end of read data -> write data", COMMAND_CLOCKS)
     tWTR: int = count("end of write data -> read command", COMMAND_CLOCKS)
     tRTP: int = count("read -> precharge", COMMAND_CLOCKS)
     tWL: int = count("write command -> data", COMMAND_CLOCKS)
@@ -461,8 +422,10 @@ class Launch:
     first_block_interval_cycles: float = knob("as block_interval_cycles, for these blocks", CYCLES)
     warp_interval_cycles: float = knob("an SM starts one warp per this many cycles", CYCLES)
     block_start_cycles: int = knob("block reaches the SM -> first fetch", CYCLES)
+    block_slot_cycles: int = knob("a block keeps its slot from its first warp's start on for at least this", CYCLES)
+    warp_slot_cycles: float = knob("and this for each of its warps: both run beside the warps", CYCLES)
     dispatch_latency_cycles: int = count("block completes -> its replacement may start", CYCLES)
-    queued_blocks_per_sm: int = knob("blocks that wait at an SM for its first ones to complete")
+    queued_blocks_per_sm: int = knob("blocks per SM that wait at the SMs for the first ones on the chip to complete")
     queued_block_latency_cycles: int = knob("as dispatch_latency_cycles, for these blocks", CYCLES)
     preloaded_code_bytes: int = knob(
         "of the code's start, in every L1.5 with its constants when the kernel starts", BYTES

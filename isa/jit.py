@@ -48,13 +48,22 @@ _SETTINGS = ("NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO", "NUMBA_LOOP_VE
 class _Library(JITCodeLibrary):
     """Machine code of an entry, optimised at once: with the functions it calls, and those that they call."""
 
-    def add_linking_library(self, library: Any) -> None:
-        if library in self._linking_libraries:
-            return
-        super().add_linking_library(library)
-        if isinstance(library, _Part):
-            for called in library.called:
-                self.add_linking_library(called)
+    def finalize(self) -> None:
+        """Link callers before what they call: LLVM leaves out a function that nothing has asked for yet."""
+        ordered: list[Any] = []
+        met: set[Any] = set()
+
+        def visit(library: Any) -> None:
+            if library not in met:
+                met.add(library)
+                for called in reversed(library.called if isinstance(library, _Part) else []):
+                    visit(called)
+                ordered.append(library)
+
+        for library in reversed(self._linking_libraries):
+            visit(library)
+        self._linking_libraries = ordered[::-1]
+        super().finalize()
 
 
 class _Placeless:

@@ -63,7 +63,8 @@ class _Column:
 class Arena:
     """Loads chunks in order, drops a chunk when all its blocks are done."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, threads: int = 1) -> None:
+        self._threads = threads
         self._chunks: Iterator[BlockStreams] = iter(trace.blocks())
         self._warps = trace.launch.warps_per_block
         self._columns = {
@@ -107,7 +108,7 @@ class Arena:
             )
         index = next(i for i in range(MAX_CHUNKS) if i not in self._held)
         accesses = np.array(chunk.accesses).view(ACCESS)
-        lanes = self._place(index, "lane_address", shared_lists(accesses, chunk.lane_address))
+        lanes = self._place(index, "lane_address", shared_lists(accesses, chunk.lane_address, self._threads))
         accesses["list_at"] += np.where(accesses["list_at"] >= 0, lanes, 0).astype(np.int32)
         first_access = self._place(index, "accesses", accesses)
         access = chunk.access + np.where(chunk.access >= 0, first_access, 0)
@@ -141,9 +142,11 @@ class Arena:
                 rows = (at + np.arange(self._warps + 1)) % len(self.warp_start)
                 grown[(at + np.arange(self._warps + 1)) % len(grown)] = self.warp_start[rows]
             self.warp_start = grown
-        for b in range(blocks):
-            rows = warp_start[b * self._warps : (b + 1) * self._warps + 1]
-            entry = self.block[(self.loaded_blocks + b) % len(self.block)]
-            entry["block"], entry["chunk"], entry["first_warp"] = self.loaded_blocks + b, chunk, self._warp_at
-            self.warp_start[(self._warp_at + np.arange(len(rows))) % len(self.warp_start)] = rows
-            self._warp_at += len(rows)
+        rows = np.arange(blocks)[:, None] * self._warps + np.arange(self._warps + 1)
+        places = self._warp_at + np.arange(rows.size)
+        self.warp_start[places % len(self.warp_start)] = warp_start[rows.ravel()]
+        numbers = self.loaded_blocks + np.arange(blocks)
+        entries = numbers % len(self.block)
+        self.block["block"][entries], self.block["chunk"][entries] = numbers, chunk
+        self.block["first_warp"][entries] = places[:: self._warps + 1]
+        self._warp_at += rows.size

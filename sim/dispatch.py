@@ -3,9 +3,10 @@
 SMs run alone for a quantum no longer than the memory system's lookahead and the dispatch latency, so what one SM does
 can reach another only behind the quantum: results do not depend on its length.
 
-Threads draw the SMs of a quantum one by one. With several threads the memory system serves the requests of the quantum
-before while the SMs run; as its replies then come one quantum later, two quanta must fit into its lookahead. Thread 0
-does everything else alone. No result depends on which thread does what.
+Threads draw the SMs of a quantum one by one: each has a queue of its own, always with the same SMs, whose state then
+stays in the caches of its core, and helps the others when that is empty. With several threads the memory system serves
+the requests of the quantum before while the SMs run; as its replies then come one quantum later, two quanta must fit
+into its lookahead. Thread 0 does everything else alone. No result depends on which thread does what.
 """
 
 from __future__ import annotations
@@ -25,10 +26,8 @@ from sim.memory.state import REPLY, REQUEST
 from sim.memory.system import advance, next_event_at
 from sim.series import take_sample
 from sim.state import MAX_BLOCKS, NEVER, NONE, Event, record_dtype
-from sim.stats import Counter
 
 _REPLY = int(Event.REPLY)
-_BLOCKS = int(Counter.BLOCKS)
 
 
 class Status(IntEnum):
@@ -53,6 +52,8 @@ GRID = record_dtype(
         ("finished_blocks", "i8"),
         ("warps_per_block", "i4"),
         ("dispatch_free_at", "f8"),  # chip-wide: one block per launch.block_interval_cycles
+        ("queued_blocks", "i8"),  # may yet start without the dispatcher
+        ("waits", "i4"),  # a vacancy will be given back
         ("progress_at", "i8"),
         ("deadlock_cycles", "i8"),
         ("last_done_at", "i8"),
@@ -74,22 +75,25 @@ GRID = record_dtype(
 ARENA_BLOCK = record_dtype([("block", "i8"), ("chunk", "i4"), ("first_warp", "i8")])
 
 # Words of `Exchange.control`, apart from each other so that threads do not fight for a cache line.
-TICKETS = 0  # generation << 32 | SMs of the quantum that nobody has drawn yet
 SERVED = 16  # SMs of the quantum that are done
 STOP = 32  # threads other than 0 leave the compiled code
 BEGIN, END = 48, 49  # the quantum
 FINISHED, PROGRESS, FAULTED = 64, 65, 66  # set by any thread: a block ended, an instruction issued, an SM failed
-CONTROL_WORDS = 80
-_LEFT = (1 << 32) - 1
+QUEUES = 80  # of each thread, QUEUE_WORDS apart: generation << 32 | end << 16 | begin of what is left of it in `turn`
+QUEUE_WORDS = 16
+MIN_WORK = 128  # instructions and SMs of a quantum that are worth the way to another core (guess)
+_PLACE = (1 << 16) - 1
+_GENERATIONS = (1 << 31) - 1
 SPINS = 200  # turns of an empty wait before the core is offered to somebody else
 
 
 class Exchange(NamedTuple):
     """What threads share beside the SMs and the memory system."""
 
-    control: np.ndarray  # i8, shape (CONTROL_WORDS,)
+    control: np.ndarray  # i8; the last queue is for thread 0 alone
     wake_at: np.ndarray  # i8, shape (SMs,): earliest cycle at which each SM has something to do
     turn: np.ndarray  # i4, shape (SMs,): the SMs of a quantum
+    work: np.ndarray  # i4, shape (SMs,): instructions that each SM issued in its last quantum
     requests: np.ndarray  # REQUEST: what the SMs sent in a quantum
     replies: np.ndarray  # REPLY, shape (2, most of a quantum)
     reply_next: np.ndarray  # i4, same shape: next reply to the same SM
@@ -97,13 +101,15 @@ class Exchange(NamedTuple):
     reply_last: np.ndarray  # i4, same shape
 
 
-def new_exchange(sms: int, requests_per_sm: int, quantum_cycles: int) -> Exchange:
+def new_exchange(sms: int, requests_per_sm: int, quantum_cycles: int, threads: int) -> Exchange:
     """Empty, for quanta of at most `quantum_cycles` in which an SM sends at most `requests_per_sm`."""
+    assert sms <= _PLACE
     replies = max(1 << 16, 8 * sms * (quantum_cycles + 64))
     return Exchange(
-        control=np.zeros(CONTROL_WORDS, np.int64),
+        control=np.zeros(QUEUES + QUEUE_WORDS * (threads + 1), np.int64),
         wake_at=np.full(sms, NEVER),
         turn=np.zeros(sms, np.int32),
+        work=np.zeros(sms, np.int32),
         requests=np.zeros(sms * requests_per_sm, REQUEST),
         replies=np.zeros((2, replies), REPLY),
         reply_next=np.zeros((2, replies), np.int32),
@@ -114,8 +120,7 @@ def new_exchange(sms: int, requests_per_sm: int, quantum_cycles: int) -> Exchang
 
 @stage
 def collect_finished(sms, cfg, grid, chunk_left):
-    """Turn finished blocks into vacancies; the first of an SM are those of blocks that were queued there."""
-    sooner = cfg.launch.dispatch_latency_cycles - cfg.launch.queued_block_latency_cycles
+    """Turn finished blocks into vacancies."""
     for i in range(len(sms)):
         sm = sms[i]
         if sm.finished_blocks == 0:
@@ -133,10 +138,9 @@ def collect_finished(sms, cfg, grid, chunk_left):
             sm.resident_blocks -= 1
             chunk_left[block.chunk] -= 1
             grid.finished_blocks += 1
-            grid.last_done_at = max(grid.last_done_at, block.done_at)
-            sm.vacancy_at[sm.vacancies] = block.done_at
-            if sm.counter[_BLOCKS] - sm.resident_blocks <= cfg.launch.queued_blocks_per_sm:
-                sm.vacancy_at[sm.vacancies] -= sooner
+            grid.last_done_at = max(grid.last_done_at, block.end_at)
+            sm.vacancy_at[sm.vacancies] = block.end_at
+            sm.vacancy_done_at[sm.vacancies] = block.done_at
             sm.vacancy_rank[sm.vacancies] = MAX_BLOCKS
             sm.vacancy_slot[sm.vacancies] = first
             sm.vacancies += 1
@@ -144,27 +148,45 @@ def collect_finished(sms, cfg, grid, chunk_left):
 
 @stage
 def dispatch(sms, cfg, grid, arena, warp_start, wake_at):
-    """Give blocks to vacancies, the earliest first. Returns True when the arena must be filled before going on."""
+    """Give blocks to vacancies, the earliest first. Returns True when the arena must be filled before going on.
+
+    Blocks that wait at the SMs take the places of the first that are done, on one SM no sooner than the one
+    before has started; the dispatcher fills vacancies when they are given back. Neither before its time: another
+    vacancy could still come first.
+    """
+    sooner = cfg.launch.dispatch_latency_cycles - cfg.launch.queued_block_latency_cycles
+    grid.waits = 0
     while grid.next_block < grid.blocks:
         chosen = NONE
+        vacancy = 0
+        earliest_at = NEVER
         for i in range(len(sms)):
             sm = sms[i]
-            if sm.vacancies == 0:
-                continue
-            if chosen == NONE:
-                chosen = i
-                continue
-            best = sms[chosen]
-            if sm.vacancy_at[0] < best.vacancy_at[0] or (
-                sm.vacancy_at[0] == best.vacancy_at[0] and sm.vacancy_rank[0] < best.vacancy_rank[0]
-            ):
-                chosen = i
+            for k in range(sm.vacancies):
+                at = sm.vacancy_at[k]
+                if grid.queued_blocks > 0 and sm.vacancy_rank[k] == MAX_BLOCKS:
+                    at = max(sm.vacancy_done_at[k], sm.queue_free_at)
+                if at < earliest_at or (at == earliest_at and sm.vacancy_rank[k] < sms[chosen].vacancy_rank[vacancy]):
+                    chosen = i
+                    vacancy = k
+                    earliest_at = at
+                if sm.vacancy_rank[k] < MAX_BLOCKS:
+                    break  # of the empty machine: the others come later
         if chosen == NONE:
+            return False
+        sm = sms[chosen]
+        replaces = sm.vacancy_rank[vacancy] == MAX_BLOCKS
+        if replaces and earliest_at >= grid.now:
+            grid.waits = 1
             return False
         if grid.next_block >= grid.loaded_blocks:
             return True
-        launch(sms[chosen], cfg, grid, arena, warp_start, grid.next_block)
-        wake_at[chosen] = min(wake_at[chosen], sms[chosen].next_start_at)
+        if replaces and grid.queued_blocks > 0:
+            grid.queued_blocks -= 1
+            sm.vacancy_at[vacancy] = earliest_at - sooner
+            sm.queue_free_at = earliest_at + cfg.launch.queued_block_latency_cycles
+        launch(sm, vacancy, cfg, grid, arena, warp_start, grid.next_block)
+        wake_at[chosen] = min(wake_at[chosen], sm.next_start_at)
     return False
 
 
@@ -205,28 +227,55 @@ def receive(sm, exchange, side, now):
         k = exchange.reply_next[side, k]
 
 
+@stage
+def threads_of(exchange):
+    return (len(exchange.control) - QUEUES) // QUEUE_WORDS - 1
+
+
+@stage
+def draw(control, queue, is_own):
+    """Place in `turn` of the next SM of a queue, -1 if it is empty. Helpers take from the end."""
+    word = QUEUES + QUEUE_WORDS * queue
+    while True:
+        value = atomic_load(control, word)
+        begin, end = value & _PLACE, value >> 16 & _PLACE
+        if begin == end:
+            return -1
+        if atomic_replace(control, word, value, value + 1 if is_own else value - (1 << 16)):
+            return begin if is_own else end - 1
+
+
 @routine
-def run_sms(sms, cfg, run, exchange, grid):
+def run_sms(thread, sms, cfg, run, exchange, grid):
     """Draw SMs of the present quantum and run them, until none is left. Returns how many."""
     control = exchange.control
+    threads = threads_of(exchange)
     drawn = 0
+    queue = threads if thread == 0 else thread
+    helped = 0
     while True:
-        tickets = atomic_load(control, TICKETS)
-        left = tickets & _LEFT
-        if left == 0:
-            return drawn
-        if not atomic_replace(control, TICKETS, tickets, tickets - 1):
+        place = draw(control, queue, queue == thread)
+        if place < 0:
+            if queue == threads:
+                queue = 0
+                continue
+            helped += 1
+            if helped == threads:
+                return drawn
+            queue = (queue + 1) % threads
             continue
         # the quantum lasts at least until this SM is served: thread 0 changes nothing of it before
-        i = exchange.turn[left - 1]
+        i = exchange.turn[place]
         sm = sms[i]
         to_cycle = control[END]
         receive(sm, exchange, grid.side, control[BEGIN] - 1)
         sm.outbox_count = 0
+        exchange.work[i] = 0
         if exchange.wake_at[i] < to_cycle:
             before = sm.counter[0]
             run_sm(sm, cfg, run, control[BEGIN], to_cycle)
             exchange.wake_at[i] = next_action_at(sms, i)
+            exchange.work[i] = sm.counter[0] - before
             if sm.fault:
                 control[FAULTED] = 1
             if sm.finished_blocks > 0:
@@ -241,16 +290,29 @@ def run_sms(sms, cfg, run, exchange, grid):
 def start_quantum(exchange, grid, from_cycle, to_cycle):
     """Offer every SM with a reply or with something to do before `to_cycle` to the threads. Returns their number."""
     control = exchange.control
-    count = 0
-    for i in range(len(exchange.turn)):
-        if exchange.wake_at[i] < to_cycle or exchange.reply_first[grid.side, i] != NONE:
-            exchange.turn[count] = i
-            count += 1
+    threads = threads_of(exchange)
     control[BEGIN] = from_cycle
     control[END] = to_cycle
     control[SERVED] = 0
     grid.generation += 1
-    atomic_store(control, TICKETS, (grid.generation & (_LEFT >> 1)) << 32 | count)
+    count = 0
+    work = 0
+    for i in range(len(exchange.turn)):
+        if exchange.wake_at[i] < to_cycle or exchange.reply_first[grid.side, i] != NONE:
+            exchange.turn[count] = i
+            count += 1
+            work += 1 + exchange.work[i]
+    begin = 0
+    for queue in range(threads + 1):
+        end = begin
+        if queue == threads:
+            end = count
+        elif work >= MIN_WORK or threads == 1:
+            while end < count and exchange.turn[end] * threads < (queue + 1) * len(exchange.turn):
+                end += 1
+        tickets = (grid.generation & _GENERATIONS) << 32 | end << 16 | begin
+        atomic_store(control, QUEUES + QUEUE_WORDS * queue, tickets)
+        begin = end
     return count
 
 
@@ -305,7 +367,7 @@ def turn_side(exchange, grid):
 
 
 @routine
-def run_quanta(sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_left, quanta):
+def run_quanta(thread, sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_left, quanta):
     """Thread 0: up to `quanta` quanta, or stretches in which no SM has anything to do. Returns a Status member."""
     control = exchange.control
     for _ in range(quanta):
@@ -324,7 +386,10 @@ def run_quanta(sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_l
         elif dispatch(sms, cfg, grid, arena, warp_start, exchange.wake_at):
             return 1
         from_cycle = grid.now
-        to_cycle = min(from_cycle + grid.quantum_cycles, grid.sample_at)  # samples do not depend on the quantum
+        quantum = grid.quantum_cycles
+        if grid.queued_blocks > 0 and grid.next_block < grid.blocks:
+            quantum = min(quantum, cfg.launch.queued_block_latency_cycles)
+        to_cycle = min(from_cycle + quantum, grid.sample_at)  # samples do not depend on the quantum
         upcoming = earliest(exchange.wake_at)
         if upcoming >= to_cycle or from_cycle == grid.sample_at:
             for i in range(len(sms)):
@@ -333,14 +398,14 @@ def run_quanta(sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_l
                 to_cycle = from_cycle  # the memory system catches up; then it is known how far time may jump
             else:
                 upcoming = min(upcoming, next_event_at(memory, cfg))
-                if upcoming < NEVER:
+                if upcoming < NEVER and not grid.waits:
                     to_cycle = min(max(to_cycle, upcoming), grid.sample_at)
             advance_memory(cfg, memory, exchange, grid, to_cycle)
         else:
             count = start_quantum(exchange, grid, from_cycle, to_cycle)
             if grid.overlaps and grid.memory_until < from_cycle:
                 advance_memory(cfg, memory, exchange, grid, from_cycle)
-            run_sms(sms, cfg, run, exchange, grid)
+            run_sms(thread, sms, cfg, run, exchange, grid)
             if not end_quantum(sms, exchange, grid, run, count):
                 return 5
             if control[FAULTED]:
@@ -367,11 +432,11 @@ def run_gpu(thread, sms, cfg, run, memory, exchange, grid_array, arena, warp_sta
     """
     grid = grid_array[0]
     if thread == 0:
-        return run_quanta(sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_left, quanta)
+        return run_quanta(thread, sms, cfg, run, memory, exchange, grid, arena, warp_start, chunk_left, quanta)
     spins = 0
     while atomic_load(exchange.control, STOP) == 0:
         spins += 1
-        if run_sms(sms, cfg, run, exchange, grid) > 0:
+        if run_sms(thread, sms, cfg, run, exchange, grid) > 0:
             spins = 0
         elif spins > SPINS:
             yield_thread()

@@ -8,16 +8,17 @@ _BLOCKS = int(Counter.BLOCKS)
 
 
 @stage
-def launch(sm, cfg, grid, arena, warp_start, number):
-    """Start block `number` of the grid on an SM: its warps follow at the SM's rate. Returns its slot."""
-    earliest = sm.vacancy_at[0] + cfg.launch.dispatch_latency_cycles
+def launch(sm, vacancy, cfg, grid, arena, warp_start, number):
+    """Start block `number` of the grid in a vacancy of an SM: its warps follow at the SM's rate. Returns its slot."""
+    earliest = sm.vacancy_at[vacancy] + cfg.launch.dispatch_latency_cycles
     interval = cfg.launch.block_interval_cycles
-    if sm.vacancy_rank[0] < cfg.launch.first_blocks_per_sm:
+    if sm.vacancy_rank[vacancy] < cfg.launch.first_blocks_per_sm:
         interval = cfg.launch.first_block_interval_cycles
-    slot = sm.vacancy_slot[0]
+    slot = sm.vacancy_slot[vacancy]
     sm.vacancies -= 1
-    for i in range(sm.vacancies):
+    for i in range(vacancy, sm.vacancies):
         sm.vacancy_at[i] = sm.vacancy_at[i + 1]
+        sm.vacancy_done_at[i] = sm.vacancy_done_at[i + 1]
         sm.vacancy_rank[i] = sm.vacancy_rank[i + 1]
         sm.vacancy_slot[i] = sm.vacancy_slot[i + 1]
     at = max(float(earliest), grid.dispatch_free_at)
@@ -110,7 +111,7 @@ def dispatch_clusters(sms, run, cfg, grid, arena, warp_start, wake_at):
                 ):
                     chosen = i
                     fewest = mine
-            slot = launch(sms[chosen], cfg, grid, arena, warp_start, block_of_cluster(grid, number, rank))
+            slot = launch(sms[chosen], 0, cfg, grid, arena, warp_start, block_of_cluster(grid, number, rank))
             run.engine[first].placed_sm[rank] = chosen
             run.engine[first].placed_slot[rank] = slot
             wake_at[chosen] = min(wake_at[chosen], sms[chosen].next_start_at)

@@ -24,13 +24,14 @@ from sim.core.sm import CODE_BASE
 from sim.deadlock import deadlock_report
 from sim.dispatch import GRID, STOP, Status, new_exchange, run_gpu, settle_all
 from sim.host.l2 import L2State
+from sim.limits import check_limits
 from sim.lower import Code, lower
 from sim.memory.state import REQUEST, counters, new_memory
 from sim.memory.system import warm_l2
 from sim.result import Busy, RunResult
 from sim.run import LOG, Run
 from sim.series import COLUMNS, FIRST_INTERVAL_CYCLES, FIRST_STALL, ROWS, Sample, finish_series
-from sim.state import MAX_BLOCKS, NEVER, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, check_limits, new_sms
+from sim.state import MAX_BLOCKS, NEVER, NONE, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, new_sms
 from sim.stats import PROFILE_COLUMNS, Counter, Stall
 from traces.stream import Launch, Trace
 
@@ -104,15 +105,14 @@ def occupancy(launch: Launch, config: Config) -> Occupancy:
     carveout = next(
         (c for c in config.l1d.shared_carveouts_bytes if c >= wanted), config.l1d.shared_carveouts_bytes[-1]
     )
-    return Occupancy(blocks, limited_by, carveout, max(config.l1d.line_bytes, config.l1d.total_bytes - carveout))
+    return Occupancy(blocks, limited_by, carveout, config.l1d.total_bytes - carveout - config.l1d.reserved_bytes)
 
 
 def quantum_cycles(config: Config, clusters: bool = False) -> int:
     """Cycles that SMs may run apart: nothing one SM does reaches another sooner."""
     lookahead, launch = _lookahead_cycles(config), config.launch
     nearest = 2 * min(config.cluster.distance_cycles) if clusters else lookahead
-    dispatch = launch.queued_block_latency_cycles if launch.queued_blocks_per_sm else launch.dispatch_latency_cycles
-    return max(1, min(lookahead, nearest, dispatch, launch.dispatch_latency_cycles, MAX_QUANTUM_CYCLES))
+    return max(1, min(lookahead, nearest, launch.dispatch_latency_cycles, MAX_QUANTUM_CYCLES))
 
 
 def check_cluster(launch: Launch, config: Config) -> int:
@@ -170,7 +170,7 @@ class Machine:
         if l2 is not None:
             l2.lay(self.memory)
         self.watched = WatchedTrace(trace, self.code, config)
-        self.arena = Arena(self.watched)
+        self.arena = Arena(self.watched, self.threads)
         self.cluster_blocks = check_cluster(trace.launch, config)
         self.engine = new_async(count, trace.launch.shared_base, trace.launch.registers)
         positions = np.arange(count) % (config.gpu.sms_per_tpc * config.gpu.tpcs_per_gpc)
@@ -183,7 +183,7 @@ class Machine:
         self.quantum = min(quantum or limit, _lookahead_cycles(config) // 2 if self.overlaps else limit)
         per_cycle = config.l1d.tags_per_cycle + 5
         self.outbox = np.zeros((count, self.quantum * per_cycle + 64), REQUEST)
-        self.exchange = new_exchange(count, self.outbox.shape[1], self.quantum)
+        self.exchange = new_exchange(count, self.outbox.shape[1], self.quantum, self.threads)
         self.profile = np.zeros((self.threads, len(self.code.op) + 1, PROFILE_COLUMNS), np.int64)
         self.sms["sub"]["reason_op"] = len(self.code.op)
         self.log = np.zeros(log_entries, LOG)
@@ -218,6 +218,7 @@ class Machine:
             self.sms["vacancy_slot"][:, slot] = slot
         self.sms["vacancies"] = self.occupancy.blocks
         grid["dispatch_free_at"] = float(launch.kernel_cycles)
+        grid["queued_blocks"] = launch.queued_blocks_per_sm * len(self.sms)
 
     def _code_lines(self, code_bytes: int) -> np.ndarray:
         """Lines (of 128 B) of the first bytes of the code and of the constants that it names, i8."""
@@ -315,6 +316,7 @@ class Machine:
         """Keep the arena ahead of the dispatcher."""
         grid = self.grid[0]
         self.arena.drop_finished()
+        self.sms["known_pattern"] = NONE  # lists of addresses may take the places of others
         across = self._band_blocks()
         first = int(grid["next_block"]) // across * across
         wanted = int(grid["next_block"]) + across - 1 + self.occupancy.blocks * len(self.sms) + BLOCKS_AHEAD

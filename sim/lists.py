@@ -7,29 +7,47 @@ often stay in the host's caches, and the streams take a fraction of the memory.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from sim.jit import entry
 
 _LINE = ~127
 _WORD = (1 << 32) - 1
+_LISTS_OF_A_THREAD = 1 << 14  # a thread takes about a millisecond for them
 
 
-def shared_lists(accesses: np.ndarray, lane_address: np.ndarray) -> np.ndarray:
+def shared_lists(accesses: np.ndarray, lane_address: np.ndarray, threads: int = 1) -> np.ndarray:
     """Patterns of the lists of a chunk, i8; `accesses` (ACCESS, changed in place) then lie at `origin` + pattern.
 
     Each list ends where that of the next record begins, as MEMORY_ACCESS says. Lists in another order stay as they are.
+    Each thread shares the lists of its part of a long chunk.
     """
-    starts = accesses["list_at"][accesses["list_at"] >= 0]
+    rows = np.flatnonzero(accesses["list_at"] >= 0)
+    starts = accesses["list_at"][rows]
     if not len(starts):
         return lane_address[:0]
     if (np.diff(starts) <= 0).any():
-        accesses["origin"][accesses["list_at"] >= 0] = 0
+        accesses["origin"][rows] = 0
         return lane_address
-    patterns = np.empty(len(lane_address), np.int64)
-    table = np.zeros((1 << int(2 * len(starts)).bit_length(), 2), np.int32)
-    used = share(accesses, lane_address, patterns, table)
-    return patterns[:used].copy()
+    parts = min(threads, max(1, len(starts) // _LISTS_OF_A_THREAD))
+    cuts = [len(starts) * part // parts for part in range(parts)]
+    first, at = [*rows[cuts], len(accesses)], [*starts[cuts], len(lane_address)]
+    with ThreadPoolExecutor(parts) as pool:  # a thread starts when it has work
+        own = [accesses[first[i] : first[i + 1]] for i in range(parts)]
+        found = list(pool.map(_shared_part, own, [lane_address[:end] for end in at[1:]], at))
+    before = len(found[0])
+    for part, patterns in zip(own[1:], found[1:], strict=True):
+        part["list_at"][part["list_at"] >= 0] += before
+        before += len(patterns)
+    return np.concatenate(found)
+
+
+def _shared_part(accesses: np.ndarray, lane_address: np.ndarray, first: int) -> np.ndarray:
+    patterns = np.empty(len(lane_address) - first, np.int64)
+    table = np.zeros((1 << int(2 * len(accesses)).bit_length(), 2), np.int32)
+    return patterns[: share(accesses, lane_address, patterns, table)].copy()
 
 
 @entry
@@ -60,13 +78,13 @@ def share(accesses, lane_address, patterns, table):
             mixed += (lane_address[first + k] - origin & _WORD) * (40503 * k + 1)
         slot = (mixed ^ mixed >> 17 ^ mixed >> 31) & last
         while table[slot, 1] != 0:
-            at = table[slot, 0]
-            k = 0
             if table[slot, 1] == count:
-                while k < count and patterns[at + k] == lane_address[first + k] - origin:
-                    k += 1
-            if k == count:
-                break
+                at = table[slot, 0]
+                different = 0
+                for k in range(count):  # all of them: without a way out it is done eight at a time
+                    different |= patterns[at + k] ^ lane_address[first + k] - origin
+                if different == 0:
+                    break
             slot = slot + 1 & last
         if table[slot, 1] == 0:
             table[slot, 0] = used

@@ -50,6 +50,7 @@ OP = record_dtype(
         ("second_unit", "i2"),  # another unit that may take it, 0 = none
         ("path", "i2"),
         ("counted_as", "i2"),
+        ("line", "i4"),  # of the code, as the L0 instruction cache numbers it
         ("traits", "i4"),  # Flag members (`flags` is an attribute of numpy records)
         ("stall_cycles", "i2"),  # issue -> earliest issue of the next instruction of the warp
         ("port_busy_cycles", "i2"),
@@ -71,6 +72,9 @@ OP = record_dtype(
         ("chain_cycles", "i2"),  # issue -> issue of the next one on its accumulator, 0 = no limit
         ("result_banks", "i2"),  # bit per register bank written
         ("bank_writes", "i2", (BANKS,)),  # registers written in each
+        ("packed_writes", "i8"),  # the same, a byte for each bank
+        ("many_writes", "i2"),  # more to a bank than it has write ports
+        ("packed_reads", "i8"),  # register-file reads without the reuse cache, a byte for each bank
         ("produces", "i2"),
         ("constant_line", "i4"),
         ("depbar_counter", "i2"),
@@ -159,6 +163,7 @@ def lower(program: Program, config: Config) -> Code:
     for index, record in enumerate(program.instructions):
         mnemonic = MNEMONICS[record["mnemonic"]]
         target = op[index]
+        target["line"] = index * program.pc_step // config.fetch.line_bytes
         _common(target, record, mnemonic, tracked, program, config)
         set_traits(target, record, mnemonic, program.text[index])
         if target["path"] == Path.MEMORY:
@@ -247,9 +252,22 @@ def _common(target, record, mnemonic: str, tracked: bool, program: Program, conf
                 bank = register % config.registers.banks
                 target["result_banks"] |= 1 << bank
                 target["bank_writes"][bank] += 1
+                target["packed_writes"] += 1 << 8 * bank
+    target["many_writes"] = max(target["bank_writes"]) > config.registers.write_ports
+    for register in _registers_read(target):
+        target["packed_reads"] += 1 << 8 * (register % config.registers.banks)
     target["read_window"] = max(
         config.registers.read_window_cycles, operand_cycles(record, config), _fewest_read_cycles(target, config)
     )
+
+
+def _registers_read(target) -> set[int]:
+    """Operand positions that name the same register share its read."""
+    return {
+        register
+        for first, count in zip(target["source"], target["source_registers"], strict=True)
+        for register in range(int(first), int(first) + int(count))
+    }
 
 
 def _fewest_read_cycles(target, config: Config) -> int:

@@ -28,6 +28,7 @@ RATES = 3  # rates, each over a whole wave and so over all phases of a block, th
 STEADY = 0.02  # largest difference of rates that agree; else four times as many may have this standard error
 PROBES = 32  # blocks of the rest that are emulated for their length
 FLOOR = 0.02  # least relative error stated of what is inferred
+FEW = 0.1  # and where one rate had to do: waves of tiled products differ by up to that
 
 
 @runtime_checkable
@@ -95,9 +96,9 @@ def simulate_sampled(
 ) -> SampledResult:
     """Simulate as many waves of a kernel as its steady state needs, and infer the rest.
 
-    `most_instructions`: warp instructions after which the rate counts as it is, steady or not (stated in the error).
-    `progress` and `on_compile` as `sim.gpu.simulate_trace`. A grid of less than three waves, or one that is never
-    steady, is simulated whole. Raises SubcoreError as `simulate_trace`.
+    `most_instructions`: warp instructions after which one rate over a wave is enough (the error says so).
+    `progress` and `on_compile` as `sim.gpu.simulate_trace`. A grid of less than three waves, or one that is
+    never steady, is simulated whole. Raises SubcoreError as `simulate_trace`.
     """
     machine = Machine(trace, config)
     if most_instructions is not None and most_instructions < 1:
@@ -129,8 +130,8 @@ def waves(trace: Trace, config: Config) -> float:
 
 
 def least_waves(trace: Trace, config: Config) -> float:
-    """Waves that a sample simulates at least."""
-    return 1 + waves(trace, config) % 1 + (RATES + 1) / MARKS_PER_WAVE
+    """Waves that a sample simulates at least: the first, one of a rate, the one then on the chip, and the rest."""
+    return 3 + waves(trace, config) % 1
 
 
 class _Waves:
@@ -179,7 +180,7 @@ class _Waves:
             return None
         self.marks.append((now, issued))
         spent = most_instructions is not None and issued >= most_instructions
-        if len(self.rates) < RATES or not (self.steady or spent):
+        if not (spent and self.rates) and (len(self.rates) < RATES or not self.steady):
             return None
         stop = dispatched + (self.blocks - dispatched) % self.wave  # whole waves are left
         return stop if stop < self.blocks else None
@@ -202,7 +203,7 @@ class _Waves:
         added = remaining / float(np.mean(last))
         cycles = part.cycles + added
         # the rate may go on changing as it did among the last ones
-        unsure = max(FLOOR, (max(last) - min(last)) / 2 / float(np.mean(last))) + spread
+        unsure = max(FLOOR if len(last) >= RATES else FEW, (max(last) - min(last)) / 2 / float(np.mean(last))) + spread
         return SampledResult(
             simulated=part,
             cycles=round(cycles),

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from isa.errors import SubcoreError
 from sim.stats import Counter, Stall
 
 NEVER = 1 << 60
@@ -40,6 +39,7 @@ PENDING_REQUESTS = 512
 L1_LINES = 2048
 L1_BUCKETS = 4096
 L1_SETS = 1024
+KNOWN_PASSES = 64
 TAG_LINES = 128  # lines of one instruction: 32 lanes of four interleaved words
 L1_WAITERS = 8192
 WHEEL = 1024
@@ -163,6 +163,7 @@ WARP = record_dtype(
         ("depbar_active", "i1"),
         ("depbar_counter", "i1"),
         ("ready_known", "i1"),  # scoreboard mode: ready_at holds for the head instruction
+        ("blocked", "i1"),  # Stall of the counters that the head instruction waits for, 0 = not known to wait
         ("fetch_at", "i4"),  # next static instruction to fetch
         ("redirect_until", "i8"),  # no fetch before this cycle (taken branch)
         ("buffer_ready_at", "i8", (INSTRUCTION_BUFFER,)),
@@ -225,8 +226,8 @@ SUBCORE = record_dtype(
         ("writeback_free_at", "i8"),
         ("wake_at", "i8"),
         ("reason_op", "i4"),  # instruction that the reason belongs to, the program's length = none
-        ("charged_to", "i8"),  # cycles before this are in `stall`
-        ("reason", "i4"),  # why it sleeps
+        ("charged_to", "i8"),  # cycles before this are in `stall`; those since then are for `reason`
+        ("reason", "i4"),  # why it did not issue, or ISSUED, in its last cycle and since
         ("stall", "i8", (len(Stall),)),
         ("busy_cycles", "i8", (UNITS,)),  # of each unit; of MEMORY its address calculation
         ("bank_reads", "i8", (BANKS,)),  # register-file reads
@@ -245,6 +246,7 @@ SUBCORE = record_dtype(
         ("response_free_at", "i8"),
         ("constant_line", "i4", (FIXED_CONSTANT_LINES,)),
         ("constant_used_at", "i8", (FIXED_CONSTANT_LINES,)),
+        ("constant_last", "i4"),  # slot of the last hit
     ]
 )
 
@@ -254,7 +256,8 @@ BLOCK = record_dtype(
         ("block", "i8"),  # linear block id
         ("first_start_at", "i8"),
         ("start_at", "i8"),  # next warp start
-        ("done_at", "i8"),
+        ("done_at", "i8"),  # its last warp has ended
+        ("end_at", "i8"),  # its slot is given back to the dispatcher
         ("started", "i4"),
         ("live_warps", "i4"),
         ("warps", "i4"),
@@ -317,10 +320,12 @@ SM = record_dtype(
         ("next_start_at", "i8"),
         ("finished_blocks", "i4"),  # since the dispatcher last looked
         ("every_cycle", "i1"),  # no idle skipping (exactness tests)
-        ("vacancy_at", "i8", (MAX_BLOCKS,)),  # when block slots became free, oldest first
+        ("vacancy_at", "i8", (MAX_BLOCKS,)),  # when block slots were given back
+        ("vacancy_done_at", "i8", (MAX_BLOCKS,)),  # when their blocks were done, oldest first
         ("vacancy_rank", "i4", (MAX_BLOCKS,)),
         ("vacancy_slot", "i4", (MAX_BLOCKS,)),  # the very slot: how many are free at once depends on the quantum
         ("vacancies", "i4"),
+        ("queue_free_at", "i8"),  # the next queued block may start
         ("residency_at", "i8"),  # warp-cycles are counted up to here
         ("last_done_at", "i8"),
         ("last_store_at", "i8"),  # last acknowledgement
@@ -355,6 +360,8 @@ SM = record_dtype(
         ("bank_words", "i4", (32,)),  # scratch: distinct words per bank of the access under way
         ("bank_word", "i8", (32, 32)),
         ("lane_word", "i8", (32,)),  # scratch: word address of each active lane, NONE = off
+        ("known_pattern", "i8", (KNOWN_PASSES, 2)),  # accesses whose data passes are known (sim.core.passes)
+        ("known_passes", "i4", (KNOWN_PASSES,)),
         # L1 data cache
         ("l1_sets", "i4"),
         ("l1_capacity", "i4"),  # lines of a set
@@ -416,49 +423,6 @@ SCOREBOARD = record_dtype(
     ]
 )
 
-_LIMITS = (
-    ("sm.max_blocks", MAX_BLOCKS),
-    ("fetch.instruction_buffer_entries", INSTRUCTION_BUFFER),
-    ("fetch.stream_buffer_lines", STREAM_LINES),
-    ("registers.banks", BANKS),
-    ("memory_unit.subcore_entries", MEMORY_QUEUE),
-    ("memory_unit.pending_requests", PENDING_REQUESTS - 1),
-)
-
-
-def check_limits(config) -> None:
-    """Refuse a configuration whose structures do not fit the state records; names every knob at once."""
-    problems = []
-    for name, limit in _LIMITS:
-        section, knob = name.split(".")
-        value = getattr(getattr(config, section), knob)
-        if value > limit:
-            problems.append(f"{name} = {value}: at most {limit}")
-    for name, value, limit in (
-        ("fetch.l0_bytes / fetch.line_bytes", config.fetch.l0_bytes // config.fetch.line_bytes, L0_LINES),
-        ("fetch.l1_bytes / fetch.line_bytes", config.fetch.l1_bytes // config.fetch.line_bytes, L1I_LINES),
-        ("l1d.total_bytes / l1d.line_bytes", config.l1d.total_bytes // config.l1d.line_bytes, L1_LINES),
-        (
-            "l1d.total_bytes / l1d.line_bytes / l1d.ways",
-            config.l1d.total_bytes // config.l1d.line_bytes // config.l1d.ways,
-            L1_SETS,
-        ),
-        (
-            "constant.fixed_latency_bytes / constant.line_bytes",
-            config.constant.fixed_latency_bytes // config.constant.line_bytes,
-            FIXED_CONSTANT_LINES,
-        ),
-        (
-            "constant.variable_bytes / constant.line_bytes",
-            config.constant.variable_bytes // config.constant.line_bytes,
-            VARIABLE_CONSTANT_LINES,
-        ),
-    ):
-        if value > limit:
-            problems.append(f"{name} = {value}: at most {limit}")
-    if problems:
-        raise SubcoreError("configuration is larger than the simulator's records:\n  " + "\n  ".join(problems))
-
 
 def new_sms(count: int, l1_sets: int, l1_ways: int) -> np.ndarray:
     """SM records at reset: SM dtype, shape (count,). `l1_sets` is what the carve-out leaves."""
@@ -480,6 +444,7 @@ def new_sms(count: int, l1_sets: int, l1_ways: int) -> np.ndarray:
         "variable_line",
         "tag_first",
         "tag_last",
+        "known_pattern",
     ):
         sms[name] = NONE
     sms["l1_line"]["line"] = NONE

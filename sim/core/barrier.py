@@ -2,7 +2,7 @@
 
 from sim.core.events import INTERNAL, push_event
 from sim.jit import routine, stage
-from sim.state import NEVER, Event
+from sim.state import NEVER, NONE, Event
 from sim.stats import Counter
 
 _BARRIER_RELEASE = int(Event.BARRIER_RELEASE)
@@ -37,18 +37,29 @@ def check_barrier(sm, cfg, block_slot, barrier, now):
         push_event(sm, INTERNAL, now, release_at, _BARRIER_RELEASE, block_slot, barrier)
 
 
+@stage
+def waiter(sm, block, i, wait):
+    """Warp number i of a block if it waits for `wait`, else NONE."""
+    warp_id = block.warp_slot[i]
+    if warp_id >= 0 and sm.sub[warp_id >> 4].warp[warp_id & 15].barrier_wait == wait:
+        return warp_id
+    return NONE
+
+
+@stage
+def end_wait(sm, warp_id, now):
+    sub = sm.sub[warp_id >> 4]
+    sub.warp[warp_id & 15].barrier_wait = 0
+    sub.wake_at = min(sub.wake_at, now)
+
+
 @routine
 def release_barrier(sm, block_slot, barrier, now):
     block = sm.block[block_slot]
     for i in range(block.warps):
-        warp_id = block.warp_slot[i]
-        if warp_id < 0:
-            continue
-        sub = sm.sub[warp_id >> 4]
-        warp = sub.warp[warp_id & 15]
-        if warp.barrier_wait == barrier + 1:
-            warp.barrier_wait = 0
-            sub.wake_at = min(sub.wake_at, now)
+        warp_id = waiter(sm, block, i, barrier + 1)
+        if warp_id >= 0:
+            end_wait(sm, warp_id, now)
 
 
 @stage

@@ -8,6 +8,7 @@ longer than the shortest way.
 
 from isa.program import Access
 from sim.async_state import RANK_SHIFT, SENT, Async, Message
+from sim.core.barrier import end_wait, waiter
 from sim.core.coalesce import bank_passes, lane_address_at
 from sim.core.events import INTERNAL, REPLIES, push_event
 from sim.jit import routine, stage
@@ -288,14 +289,9 @@ def check_cluster_release(sm, box, slot, now):
     group.released += 1
     block = sm.block[slot]
     for i in range(block.warps):
-        warp_id = block.warp_slot[i]
-        if warp_id < 0:
-            continue
-        sub = sm.sub[warp_id >> 4]
-        warp = sub.warp[warp_id & 15]
-        if warp.barrier_wait == CLUSTER_BARRIER and box.waits[warp_id] <= group.released:
-            warp.barrier_wait = 0
-            sub.wake_at = min(sub.wake_at, now)
+        warp_id = waiter(sm, block, i, CLUSTER_BARRIER)
+        if warp_id >= 0 and box.waits[warp_id] <= group.released:
+            end_wait(sm, warp_id, now)
 
 
 @routine
@@ -339,12 +335,7 @@ def grant_registers(sm, box, slot, now):
     group = box.cluster[slot]
     block = sm.block[slot]
     for i in range(block.warps):
-        warp_id = block.warp_slot[i]
-        if warp_id < 0:
-            continue
-        sub = sm.sub[warp_id >> 4]
-        warp = sub.warp[warp_id & 15]
-        if warp.barrier_wait == REGISTER_WAIT and box.waiting_registers[warp_id] <= group.pool:
+        warp_id = waiter(sm, block, i, REGISTER_WAIT)
+        if warp_id >= 0 and box.waiting_registers[warp_id] <= group.pool:
             group.pool -= box.waiting_registers[warp_id]
-            warp.barrier_wait = 0
-            sub.wake_at = min(sub.wake_at, now)
+            end_wait(sm, warp_id, now)

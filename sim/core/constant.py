@@ -34,8 +34,13 @@ def variable_sets(cfg):
 @routine
 def fixed_constant_hit(sm, s, sub, cfg, warp, line, now):
     """Look up the operand of a fixed-latency instruction at issue. A miss is requested once and noted in the warp."""
+    if sub.constant_line[sub.constant_last] == line:
+        sub.constant_used_at[sub.constant_last] = now
+        return True
     ways = cfg.constant.fixed_latency_ways
-    if find_tag(sub.constant_line, sub.constant_used_at, fixed_sets(cfg), ways, line, now) >= 0:
+    slot = find_tag(sub.constant_line, sub.constant_used_at, fixed_sets(cfg), ways, line, now)
+    if slot >= 0:
+        sub.constant_last = slot
         return True
     if warp.constant_line == line:
         return False  # on its way

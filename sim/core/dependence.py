@@ -27,6 +27,7 @@ def raise_counter(sm, warp, counter, long_latency):
         sm.fault = _OVERFLOW
     warp.counter[counter] += 1
     warp.waiting |= 1 << counter
+    warp.blocked = 0
     if long_latency:
         warp.long_latency |= 1 << counter
     else:
@@ -49,7 +50,11 @@ def lower_counter(sm, sub, warp, counter, now):
     warp.counter[counter] -= 1
     if warp.counter[counter] == 0:
         warp.waiting &= ~(1 << counter) & ALL_COUNTERS
-    sub.wake_at = min(sub.wake_at, now)
+    elif not warp.depbar_active:
+        return
+    if warp.blocked or warp.active != 1:
+        sub.wake_at = min(sub.wake_at, now)
+        warp.blocked = 0
 
 
 @routine

@@ -38,11 +38,6 @@ _BUFFER = INSTRUCTION_BUFFER - 1
 
 
 @stage
-def line_of(cfg, run, op_index):
-    return op_index * run.pc_step // cfg.fetch.line_bytes
-
-
-@stage
 def has_fetch_space(cfg, run, warp, now):
     return (
         warp.active == 1
@@ -74,7 +69,7 @@ def fetch(sm, s, sub, cfg, run, now):
         return wake
     warp = sub.warp[chosen]
     slot = (warp.buffer_first + warp.buffer_count) & _BUFFER
-    line = line_of(cfg, run, warp.fetch_at)
+    line = run.op[warp.fetch_at].line
     ready_at = access_l0(sm, s, sub, cfg, run, line, now)
     if ready_at < 0:  # no miss entry is free: try again
         return now + 1
@@ -147,7 +142,7 @@ def in_l0(sub, cfg, line):
 @routine
 def prefetch(sm, s, sub, cfg, run, now):
     """Stream buffer: request the next lines in order until it is full, the code ends, or the L0 has the line."""
-    last_line = line_of(cfg, run, run.length - 1)
+    last_line = run.op[run.length - 1].line
     for _ in range(cfg.fetch.prefetches_per_cycle):
         line = sub.stream_line + sub.stream_count
         if sub.stream_count >= cfg.fetch.stream_buffer_lines:
@@ -185,7 +180,7 @@ def answer_waiting(sub, cfg, run, line, now):
         first_op = warp.fetch_at - warp.buffer_count
         for i in range(warp.buffer_count):
             slot = (warp.buffer_first + i) & _BUFFER
-            if warp.buffer_ready_at[slot] == NEVER and line_of(cfg, run, first_op + i) == line:
+            if warp.buffer_ready_at[slot] == NEVER and run.op[first_op + i].line == line:
                 warp.buffer_ready_at[slot] = answer_at + cfg.fetch.decode_cycles
                 answer_at += 1
     sub.response_free_at = answer_at

@@ -5,6 +5,8 @@ A warp may issue when its next instruction is decoded, its stall count has passe
 zero, its fixed-latency unit is free and its constant operand hits.
 """
 
+import numpy as np
+
 from configs.schema import IssuePolicy
 from isa.bits import popcount
 from isa.program import Flag
@@ -119,6 +121,8 @@ def candidate(sub, cfg, rank):
 def check_ready(sm, s, sub, cfg, run, w, now):
     """ISSUED if the warp may issue now, else what blocks it."""
     warp = sub.warp[w]
+    if warp.blocked:
+        return np.int64(warp.blocked)
     if warp.active != 1:
         return _DRAIN
     if warp.barrier_wait:
@@ -138,6 +142,7 @@ def check_ready(sm, s, sub, cfg, run, w, now):
     op = run.op[warp.head]
     reason = counters_block(warp, op)
     if reason != _ISSUED:
+        warp.blocked = reason
         return reason
     if op.tracked:
         reason = scoreboard_block(run, cfg, run.boards[sm.id, s << 4 | w], warp, op, now)

@@ -10,8 +10,9 @@ import numpy as np
 
 from isa.bits import popcount
 from isa.program import Access, CacheHint
-from sim.core.coalesce import atomic_steps, bank_passes, coalesce, copy_passes, order_by_bank
+from sim.core.coalesce import atomic_steps, coalesce, copy_passes, order_by_bank
 from sim.core.events import INTERNAL, push_event
+from sim.core.passes import PLAIN, data_passes
 from sim.jit import routine, stage
 from sim.memory.state import RequestKind
 from sim.state import L1_BUCKETS, NEVER, NONE, STORE_WARPS, Event, Fault, Reply
@@ -102,7 +103,7 @@ def finish_tags(sm, cfg, run, pending, index, op, mask, access, now):
     if op.access == _COPY:
         passes = copy_passes(sm, run, access, mask, op.bytes)
     else:
-        passes = bank_passes(sm, run, access, mask, op.bytes)
+        passes = data_passes(sm, run, access, mask, op.bytes, PLAIN)
     fewest = max(1, op.bytes // 4)
     scale = max(1, 128 // cfg.l1d.bytes_per_cycle)
     start_at = max(now, sm.data_free_at)
@@ -122,45 +123,43 @@ def access_line(sm, cfg, op, pending, index, position, run, now):
     """One line of the instruction in the tag stage. Returns False when a resource is missing: the stage waits."""
     line = sm.tag_line[position]
     sectors = sm.tag_sectors[position]
+    acknowledged = op.access == _STORE or op.access == _REDUCTION
+    bypasses = _STRONG_GPU <= op.hint <= _BYPASS
+    if not (acknowledged or bypasses or op.access == _ATOMIC):
+        return read_line(sm, cfg, pending, index, line, sectors, run, now)
+    if acknowledged and sm.l1_writes >= cfg.l1d.outstanding_writes:
+        return False
     count = popcount(sectors)
-    warp_id = pending.subcore << 4 | pending.warp
-    access = run.access[pending.stream]
-    mask = np.int64(run.active_mask[pending.stream])
-    if op.access == _STORE or op.access == _REDUCTION:
-        if sm.l1_writes >= cfg.l1d.outstanding_writes:
-            return False
-        sm.l1_writes += 1
-        warp = sm.sub[pending.subcore].warp[pending.warp]
-        warp.stores += 1
-        tag = _TAG_STORE | (warp.launched & STORE_WARPS) << 6 | warp_id
+    run.profile[pending.op, SECTORS] += count
+    if acknowledged:
+        tag = store_tag(sm, pending)
+    else:
+        tag = _TAG_PENDING | index
+        pending.waiting_sectors += count
+    if op.access == _STORE:
         full = sm.tag_full[position]
-        if op.access == _STORE:
-            sm.counter[_STORE_SECTORS] += count
-            run.profile[pending.op, SECTORS] += count
-            write_line(sm, cfg, line, full)
-            send_request(sm, run, now, WRITE, line, sectors, full, 0, tag)
-        else:
-            sm.counter[_ATOMIC_SECTORS] += count
-            run.profile[pending.op, SECTORS] += count
-            drop_sectors(sm, cfg, line, sectors)
-            steps = atomic_steps(sm, run, access, mask, line)
-            send_request(sm, run, now, REDUCTION, line, sectors, 0, steps, tag)
-        return True
-    if op.access == _ATOMIC:
+        sm.counter[_STORE_SECTORS] += count
+        write_line(sm, cfg, line, full)
+        send_request(sm, run, now, WRITE, line, sectors, full, 0, tag)
+    elif op.access == _ATOMIC or op.access == _REDUCTION:
         sm.counter[_ATOMIC_SECTORS] += count
-        run.profile[pending.op, SECTORS] += count
         drop_sectors(sm, cfg, line, sectors)
-        pending.waiting_sectors += count
-        steps = atomic_steps(sm, run, access, mask, line)
-        send_request(sm, run, now, ATOMIC, line, sectors, 0, steps, _TAG_PENDING | index)
-        return True
-    if op.hint >= _STRONG_GPU and op.hint <= _BYPASS:
+        steps = atomic_steps(sm, run, run.access[pending.stream], np.int64(run.active_mask[pending.stream]), line)
+        kind = REDUCTION if acknowledged else ATOMIC
+        send_request(sm, run, now, kind, line, sectors, 0, steps, tag)
+    else:
         sm.counter[_SECTORS] += count
-        run.profile[pending.op, SECTORS] += count
-        pending.waiting_sectors += count
-        send_request(sm, run, now, READ, line, sectors, 0, 0, _TAG_PENDING | index)
-        return True
-    return read_line(sm, cfg, pending, index, line, sectors, run, now)
+        send_request(sm, run, now, READ, line, sectors, 0, 0, tag)
+    return True
+
+
+@routine
+def store_tag(sm, pending):
+    """Count a write under way, for the SM and for its warp. Returns the tag by which its acknowledgement finds both."""
+    sm.l1_writes += 1
+    warp = sm.sub[pending.subcore].warp[pending.warp]
+    warp.stores += 1
+    return _TAG_STORE | (warp.launched & STORE_WARPS) << 6 | pending.subcore << 4 | pending.warp
 
 
 @stage

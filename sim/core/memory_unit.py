@@ -67,14 +67,21 @@ def enqueue(sm, s, sub, run, now):
     sm.unit_wake_at = min(sm.unit_wake_at, max(now + 1, entry.ready_at))
 
 
+@stage
+def is_full(sm, cfg):
+    return sm.pending_free < 0 or sm.pending_count >= cfg.memory_unit.pending_requests
+
+
 @routine
 def accept(sm, cfg, run, now):
     """Take the head of one sub-core queue, round robin. Returns the next cycle this can happen."""
     wake = NEVER
-    if sm.accept_free_at > now or sm.pending_free < 0 or sm.pending_count >= cfg.memory_unit.pending_requests:
+    if is_full(sm, cfg):
+        return NEVER  # a completion wakes the unit
+    if sm.accept_free_at > now:
         for s in range(SUBCORES):
             if sm.sub[s].queue_count > 0:
-                wake = max(now + 1, sm.accept_free_at)
+                wake = sm.accept_free_at
         return wake
     granted = NONE
     for i in range(SUBCORES):
@@ -97,7 +104,7 @@ def accept(sm, cfg, run, now):
         sm.next_grant = (granted + 1) & (SUBCORES - 1)
         if sm.sub[granted].queue_count > 0:
             wake = now + 1
-    return wake
+    return max(wake, sm.accept_free_at)
 
 
 @stage
@@ -122,7 +129,8 @@ def take_head(sm, s, cfg, run, now):
     if sub.queue_count > 0:
         head = sub.queue[sub.queue_first]
         head.ready_at = max(head.ready_at, sub.left_at)
-    sub.wake_at = min(sub.wake_at, now)
+    if sub.control.valid or op.tracked:
+        sub.wake_at = min(sub.wake_at, now)
     warp_id = s << 4 | entry.warp
     log_event(sm, run, now, _LEAVE, warp_id, entry.stream, entry.op)
     release_read_counter(sm, run, warp_id, entry.op, now, max(now, now + op.read_cycles - op.leave_cycles))
@@ -241,7 +249,10 @@ def memory_done(sm, cfg, run, index, now):
         scoreboard_write_done(run, run.boards[sm.id, pending.subcore << 4 | pending.warp], op)
     warp.loads -= 1
     check_memory_barrier(warp, now)
-    sub.wake_at = min(sub.wake_at, now)
+    if op.tracked or warp.active != 1 or warp.membar_until > now:
+        sub.wake_at = min(sub.wake_at, now)
+    if is_full(sm, cfg):
+        sm.unit_wake_at = min(sm.unit_wake_at, now)
     pending.used = 0
     pending.next = sm.pending_free
     sm.pending_free = index

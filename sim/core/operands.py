@@ -4,15 +4,18 @@ A bank has one 1024-bit read port and one write port (MICRO 2025, section 5.3). 
 goes on when all its reads fit into the next cycles of the port rings; nothing behind it can pass.
 """
 
+import numpy as np
+
 from sim.core.dependence import counts_as_consumer
 from sim.core.events import INTERNAL, push_event
 from sim.core.log import log_event
 from sim.jit import routine, stage
-from sim.state import PORT_LAP_BITS, PORT_WINDOW, Event, LogKind
+from sim.state import BANKS, PORT_LAP_BITS, PORT_WINDOW, Event, LogKind
 from sim.stats import Counter
 
 _ALLOCATE = int(LogKind.ALLOCATE)
 _RING = PORT_WINDOW - 1
+_ALL_BANKS = (1 << 8 * BANKS) - 1
 _SCOREBOARD_READ = int(Event.SCOREBOARD_READ)
 _COUNTER = int(Event.COUNTER)
 _UNIT_DONE = int(Event.UNIT_DONE)
@@ -26,36 +29,56 @@ WRITE_DELAY = 4  # an FFMA issued at t allocates at t + 2 and writes at t + 10 (
 
 
 @stage
+def taken_word(ring, cycle):
+    """Ports that are given away in `cycle`, a byte for each bank. A slot of an earlier lap of the ring is empty."""
+    slot = ring[cycle & _RING]
+    return slot & _ALL_BANKS if slot >> 32 == cycle >> PORT_LAP_BITS else 0
+
+
+@stage
 def taken(ring, bank, cycle):
-    """Ports of a bank that are given away in `cycle`. A slot of an earlier lap of the ring is empty."""
-    slot = ring[cycle & _RING]
-    return slot >> 8 * bank & 255 if slot >> 32 == cycle >> PORT_LAP_BITS else 0
+    """Ports of a bank that are given away in `cycle`."""
+    return taken_word(ring, cycle) >> 8 * bank & 255
 
 
 @stage
-def take(ring, bank, cycle, ports):
-    slot = ring[cycle & _RING]
-    if slot >> 32 != cycle >> PORT_LAP_BITS:
-        slot = cycle >> PORT_LAP_BITS << 32
-    ring[cycle & _RING] = slot + (ports << 8 * bank)
+def take(ring, cycle, ports):
+    """Give ports away, a byte for each bank."""
+    ring[cycle & _RING] = (cycle >> PORT_LAP_BITS << 32) + taken_word(ring, cycle) + ports
 
 
 @stage
-def free_read_slots(sub, cfg, bank, first, window):
-    """Read slots of a bank that are free in the cycles first .. first + window - 1."""
-    free = 0
+def has_read_slots(sub, cfg, need, first, window):
+    """True if each bank has as many free read slots in the cycles first .. first + window - 1 as its byte of `need`."""
+    given = 0
     for cycle in range(first, first + window):
-        free += cfg.registers.read_ports - taken(sub.reads, bank, cycle)
-    return free
+        given |= taken_word(sub.reads, cycle)
+    if given == 0:
+        return True  # no instruction needs more than its window has
+    for bank in range(BANKS):
+        reads = need >> 8 * bank & 255
+        if reads > 0 and given >> 8 * bank & 255:
+            for cycle in range(first, first + window):
+                reads += taken(sub.reads, bank, cycle)
+            if reads > cfg.registers.read_ports * window:
+                return False
+    return True
 
 
 @stage
-def take_read_slots(sub, cfg, bank, first, window, reads):
-    """Take the earliest free slots for `reads` reads."""
-    for cycle in range(first, first + window):
-        ports = min(reads, max(0, cfg.registers.read_ports - taken(sub.reads, bank, cycle)))
-        take(sub.reads, bank, cycle, ports)
-        reads -= ports
+def take_read_slots(sub, cfg, need, first):
+    """Take the earliest free slots from cycle `first` on."""
+    cycle = first
+    while need != 0:
+        word = taken_word(sub.reads, cycle)
+        ports = 0
+        for bank in range(BANKS):
+            free = cfg.registers.read_ports - (word >> 8 * bank & 255)
+            ports += min(need >> 8 * bank & 255, max(0, free)) << 8 * bank
+        if ports != 0:
+            take(sub.reads, cycle, ports)
+            need -= ports
+        cycle += 1
 
 
 @stage
@@ -80,21 +103,21 @@ def is_repeated(sub, cfg, op, warp_index, slot, register):
 
 
 @stage
-def reads_of_bank(sub, cfg, op, warp_index, bank):
-    """Register-file reads the instruction needs from a bank, cache hits excluded."""
-    reads = 0
+def reads_needed(sub, cfg, op, warp_index):
+    """Register-file reads of the instruction, a byte for each bank, cache hits excluded."""
+    if not (cfg.registers.reuse_cache and op.uses_reuse):
+        return op.packed_reads
+    need = np.int64(0)
     for slot in range(op.operands):
         first = op.source[slot]
         if first == _NO_REGISTER:
             continue
         for register in range(first, first + op.source_registers[slot]):
-            if (
-                register & (cfg.registers.banks - 1) == bank
-                and not hits_reuse_cache(sub, cfg, op, warp_index, slot, register)
-                and not is_repeated(sub, cfg, op, warp_index, slot, register)
+            if not hits_reuse_cache(sub, cfg, op, warp_index, slot, register) and not is_repeated(
+                sub, cfg, op, warp_index, slot, register
             ):
-                reads += 1
-    return reads
+                need += 1 << 8 * (register & (cfg.registers.banks - 1))
+    return need
 
 
 @stage
@@ -122,15 +145,14 @@ def allocate(sm, s, sub, cfg, run, now):
         sm.counter[_PORT_STALLS] += 1
         return 0
     if op.operands > 0 and not cfg.registers.ideal:
-        for bank in range(cfg.registers.banks):
-            reads = reads_of_bank(sub, cfg, op, latch.warp, bank)
-            if reads > 0 and free_read_slots(sub, cfg, bank, now + 1, window) < reads:
+        need = reads_needed(sub, cfg, op, latch.warp)
+        if need != 0:
+            if not has_read_slots(sub, cfg, need, now + 1, window):
                 sm.counter[_PORT_STALLS] += 1
                 return 0
-        for bank in range(cfg.registers.banks):
-            reads = reads_of_bank(sub, cfg, op, latch.warp, bank)
-            if reads > 0:
-                take_read_slots(sub, cfg, bank, now + 1, window, reads)
+            take_read_slots(sub, cfg, need, now + 1)
+            for bank in range(BANKS):
+                reads = need >> 8 * bank & 255
                 sm.counter[_READS] += reads
                 sub.bank_reads[bank] += reads
         if op.uses_reuse:
@@ -154,6 +176,8 @@ def allocate(sm, s, sub, cfg, run, now):
 def result_queue_has_room(sub, cfg, op, now):
     """Results wait in the queue for their write port, one leaves per cycle: a full queue holds the instruction back."""
     at = now + op.latency_cycles + WRITE_DELAY
+    if taken_word(sub.writes, at) == 0:
+        return cfg.registers.result_queue_entries > 0
     for bank in range(cfg.registers.banks):
         if op.result_banks >> bank & 1:
             cycle = at
@@ -167,6 +191,9 @@ def result_queue_has_room(sub, cfg, op, now):
 @stage
 def reserve_write(sm, sub, cfg, op, at):
     """Write port of each bank: the earliest free cycles from `at`; the result queue holds the values until then."""
+    if not op.many_writes and taken_word(sub.writes, at) == 0:
+        take(sub.writes, at, op.packed_writes)
+        return
     for bank in range(cfg.registers.banks):
         cycle = at
         for i in range(op.bank_writes[bank]):
@@ -183,13 +210,15 @@ def write_port_taken(sub, cfg, bank, cycle):
 
 @stage
 def take_write_port(sub, bank, cycle):
-    take(sub.writes, bank, cycle, 1)
+    take(sub.writes, cycle, 1 << 8 * bank)
 
 
 @stage
 def load_write_conflicts(sub, cfg, op, cycle):
     """A load result that meets a fixed-latency result at a write port is the one that waits (section 5.3)."""
     if cfg.registers.ideal:
+        return False
+    if taken_word(sub.writes, cycle) == 0:
         return False
     for bank in range(cfg.registers.banks):
         if op.result_banks >> bank & 1 and write_port_taken(sub, cfg, bank, cycle):

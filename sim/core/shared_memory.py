@@ -7,9 +7,9 @@ atomically.
 
 import numpy as np
 
-from isa.bits import popcount
 from isa.program import Access
-from sim.core.coalesce import BANKS, add_word, bank_passes, lane_address_at, merged_passes
+from sim.core.coalesce import lane_address_at
+from sim.core.passes import MATRICES, MERGED, PLAIN, data_passes
 from sim.jit import routine
 from sim.stats import CONFLICTS, PASSES, Counter
 
@@ -29,14 +29,10 @@ def serve_shared(sm, cfg, run, pending, op, now):
     mask = np.int64(run.active_mask[pending.stream])
     if op.access == _MATRIX_LOAD or op.access == _MATRIX_STORE:
         fewest = max(1, op.matrices)
-        passes = matrix_passes(sm, run, access, mask, op.matrices)
+        passes = data_passes(sm, run, access, mask, op.matrices, MATRICES)
     else:
         fewest = max(1, op.bytes // 4)
-        passes = bank_passes(sm, run, access, mask, op.bytes)
-        if op.access == _LOAD and fewest > 1:
-            merged = merged_passes(sm, run, access, mask, fewest)
-            if merged > 0:
-                passes = merged
+        passes = data_passes(sm, run, access, mask, op.bytes, MERGED if op.access == _LOAD else PLAIN)
     scale = max(1, 128 // cfg.shared_memory.bytes_per_cycle)
     busy = passes * scale
     extra = max(0, passes - fewest) * scale
@@ -52,25 +48,6 @@ def serve_shared(sm, cfg, run, pending, op, now):
     sm.data_free_at = start_at + busy
     sm.data_busy_cycles += busy
     return start_at + pending.tail_cycles + extra
-
-
-@routine
-def matrix_passes(sm, run, access, mask, matrices):
-    """Passes of LDSM / STSM: lanes 8m .. 8m + 7 hold the row addresses of matrix m."""
-    total = 0
-    for matrix in range(max(1, matrices)):
-        for bank in range(BANKS):
-            sm.bank_words[bank] = 0
-        worst = 1
-        rank = popcount(mask & ((1 << matrix * 8) - 1))
-        for lane in range(matrix * 8, matrix * 8 + 8):
-            if mask >> lane & 1:
-                word = lane_address_at(run, access, lane, rank) >> 2
-                rank += 1
-                for part in range(4):
-                    worst = max(worst, add_word(sm, word + part))
-        total += worst
-    return total
 
 
 @routine

@@ -110,8 +110,7 @@ def serve_memory_unit(sm, cfg, run, now):
 def tick(sm, s, cfg, run, now):
     """One cycle of a sub-core, from the operand read back to fetch."""
     sub = sm.sub[s]
-    charge(sub, run, now)  # the cycles it slept
-    sub.charged_to = now + 1
+    before = sub.reason_op
     wake = NEVER
     if sub.allocate.valid and not allocate(sm, s, sub, cfg, run, now):  # operand read: ports, register-file cache
         wake = now + 1
@@ -120,8 +119,10 @@ def tick(sm, s, cfg, run, now):
     reason = issue(sm, s, sub, cfg, run, now)  # warp scheduler
     wake = min(wake, max(now + 1, sub.issue_wake_at))
     if sub.raise_warp >= 0:  # what control raised is visible from the next cycle on
+        counts = sub.warp[sub.raise_warp].stall_until <= now or run.op[sub.raise_op].commits_copies
         raise_pending(sm, sub, cfg, run, now)
-        wake = now + 1
+        if counts and not sub.control.valid:  # else nobody has looked at the counters of the warp
+            wake = now + 1
     wake = min(wake, fetch(sm, s, sub, cfg, run, now))  # instruction buffer, L0, stream buffer
     if reason == _ISSUED or sub.allocate.valid:
         wake = now + 1
@@ -130,11 +131,11 @@ def tick(sm, s, cfg, run, now):
         if sub.resident == 0:
             reason = _NO_WARP
             sub.reason_op = run.length
-    sub.stall[reason] += 1
-    run.profile[sub.reason_op, reason] += 1
+    if reason != sub.reason or sub.reason_op != before:
+        charge(sub, before, run, now)
+        sub.reason = reason
     if len(run.log) > 0:
         log_states(sm, s, sub, cfg, run, now)
-    sub.reason = reason
     sub.wake_at = wake
 
 
@@ -225,7 +226,8 @@ def unit_done(sm, run, warp_id, op_index, now):
             scoreboard_write_done(run, run.boards[sm.id, warp_id], op)
         warp.loads -= 1
         check_memory_barrier(warp, now)
-    sub.wake_at = min(sub.wake_at, now)
+        if op.tracked or warp.active != 1 or warp.membar_until > now:
+            sub.wake_at = min(sub.wake_at, now)
 
 
 @routine
@@ -348,6 +350,7 @@ def start_warp(sm, run, slot, now):
     warp.constant_line = NONE
     warp.chain_until = 0
     warp.ready_known = 0
+    warp.blocked = 0
     warp.tokens = 0
     engine = run.engine[sm.id]
     engine.waits[s << 4 | w] = 0
@@ -379,7 +382,8 @@ def retire(sm, s, sub, cfg, run, now):
     while rank < sub.resident:
         w = sub.order[rank]
         warp = sub.warp[w]
-        if warp.active == 2 and warp.loads == 0 and warp.waiting == 0 and warp.tokens == 0 and not in_pipeline(sub, w):
+        outstanding = warp.loads != 0 or warp.waiting != 0 or warp.tokens != 0
+        if warp.active == 2 and not outstanding and not in_pipeline(sub, w):
             retire_warp(sm, s, sub, w, rank, cfg, run, now)
         else:
             rank += 1
@@ -408,13 +412,15 @@ def retire_warp(sm, s, sub, w, position, cfg, run, now):
             block.warp_slot[i] = NONE
     block.live_warps -= 1
     if block.live_warps == 0:
+        if run.engine[sm.id].cluster[warp.block].size > 1:
+            leave_cluster(sm, run, warp.block, now)
+        forget_block(run.engine[sm.id], warp.block)
+        hold = cfg.launch.block_slot_cycles + int(block.warps * cfg.launch.warp_slot_cycles)
+        block.end_at = max(now, block.first_start_at + hold)
         block.active = 2  # the dispatcher collects it
         block.done_at = now
         sm.last_done_at = now
         sm.finished_blocks += 1
-        if run.engine[sm.id].cluster[warp.block].size > 1:
-            leave_cluster(sm, run, warp.block, now)
-        forget_block(run.engine[sm.id], warp.block)
         return
     if run.engine[sm.id].cluster[warp.block].arrived:
         check_cluster_arrival(sm, run, warp.block, now)
@@ -436,10 +442,11 @@ def count_residency(sm, now):
 
 
 @stage
-def charge(sub, run, now):
-    """Charge the cycles up to `now` to the reason of the last one."""
-    sub.stall[sub.reason] += now - sub.charged_to
-    run.profile[sub.reason_op, sub.reason] += now - sub.charged_to
+def charge(sub, op, run, now):
+    """Charge the cycles before `now` to the reason that has lasted since the last charge, and to its instruction."""
+    cycles = now - sub.charged_to
+    sub.stall[sub.reason] += cycles
+    run.profile[op, sub.reason] += cycles
     sub.charged_to = now
 
 
@@ -449,7 +456,7 @@ def settle(sm, run, now):
     for s in range(SUBCORES):
         sub = sm.sub[s]
         if sub.charged_to < now:
-            charge(sub, run, now)
+            charge(sub, sub.reason_op, run, now)
     count_residency(sm, now)
     if sm.resident_warps > 0:
         sm.counter[_ACTIVE_CYCLES] += now - sm.active_from

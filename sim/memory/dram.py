@@ -18,7 +18,6 @@ from sim.memory.state import NEVER, NONE, Step, Wheel
 
 READS, WRITES = 0, 1
 STARVATION_BURSTS = 64  # bursts that may overtake a bank's oldest request (guess)
-TURNAROUND_CLOCKS = 2  # bus idle between read data and write data (guess)
 SLICE = int(Wheel.SLICE)
 SERVE = int(Step.SERVE)
 FILL = int(Step.FILL)
@@ -161,15 +160,17 @@ def refresh(memory, cfg, ch, clock):
 
 @stage
 def choose_direction(memory, cfg, channel):
-    """Reads go first until writes fill their queue to a high mark; then they drain to a low one."""
+    """Reads go first until none is left or writes reach a high mark; these drain to a low one, a batch at least."""
     reads, writes = channel.queued[READS], channel.queued[WRITES]
     entries = cfg.dram.queue_entries
     if channel.writing:
-        switch = writes == 0 or (reads > 0 and 100 * writes <= cfg.dram.writes_end_percent * entries)
+        drained = channel.written >= cfg.dram.write_batch and 100 * writes <= cfg.dram.writes_end_percent * entries
+        switch = writes == 0 or (reads > 0 and drained)
     else:
         switch = reads == 0 or 100 * writes >= cfg.dram.writes_begin_percent * entries
     if switch and (reads if channel.writing else writes):
         channel.writing ^= 1
+        channel.written = 0
         memory.counter[0].dram_turnarounds += 1
 
 
@@ -180,6 +181,7 @@ def finish(memory, cfg, ch, p, direction, data_clock, now):
     packet = memory.packet[p]
     remove(memory, ch, p, direction)
     if direction == WRITES:
+        memory.channel[ch].written += 1
         memory.counter[0].dram__sectors_write += popcount(packet.sector_mask)
         free_packet(memory, p)
     else:
@@ -296,7 +298,7 @@ def column(memory, cfg, ch, p, direction, clock, now):
     if direction == READS:
         data_clock = clock + dram.tCL + system.burst_clocks
         bank.precharge_clock = max(bank.precharge_clock, clock + dram.tRTP)
-        channel.write_clock = data_clock + TURNAROUND_CLOCKS - dram.tWL
+        channel.write_clock = data_clock + dram.tRTW - dram.tWL
     else:
         data_clock = clock + dram.tWL + system.burst_clocks
         bank.precharge_clock = max(bank.precharge_clock, data_clock + dram.tWR)

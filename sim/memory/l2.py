@@ -42,6 +42,7 @@ SERVE = int(Step.SERVE)
 OUTPUT = int(Step.OUTPUT)
 FILL = int(Step.FILL)
 READ = int(RequestKind.READ)
+SHARED_READS = (READ, int(RequestKind.INSTRUCTION), int(RequestKind.CONSTANT))
 FROM_FABRIC, FROM_SM = 0, 1  # input queues
 FROM_DRAM, FROM_HOME = 0, 1  # outstanding sectors
 
@@ -341,7 +342,7 @@ def output(memory, cfg, p, now):
     size = reply_data_bytes(packet)
     if size == 0:
         size = cfg.interconnect.header_bytes
-    shares = cfg.l2.coalescing_cycles > 0 and packet.kind == READ and packet.sm != NONE
+    shares = cfg.l2.coalescing_cycles > 0 and packet.kind in SHARED_READS and packet.sm != NONE
     entry = packet.line // cfg.l2.slices & REPLIES - 1
     mask = np.int64(packet.sector_mask)
     if (

@@ -152,6 +152,7 @@ CHANNEL = _record(
         ("queued", "i4", (2,)),  # reads, writes
         ("active_banks", "i4", (2,)),
         ("writing", "u1"),
+        ("written", "i4"),  # requests since writes began to go first
         ("last_slice", "i4"),  # that got room in the read queue last: the others are served first
     ]
 )

@@ -20,7 +20,7 @@ def test_shipped_gpu_loads_and_survives_a_round_trip_through_toml(name, tmp_path
 
 def test_the_agreed_gpus_are_shipped():
     expected = {"rtx_a6000", "rtx_2080_ti", "rtx_5070_ti", "a100_sxm4_80gb", "h100_pcie", "v100"}
-    expected |= {"a40", "l40", "rtx_4090", "h200"}
+    expected |= {"a40", "l40", "rtx_4090", "gh200", "h200"}
     assert expected <= set(list_configs())
 
 

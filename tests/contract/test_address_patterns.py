@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import sim.lists
 from sim.lists import shared_lists
 from sim.run import ACCESS
 
@@ -45,8 +46,10 @@ def test_another_place_in_the_line_or_another_length_is_another_pattern():
     assert read(accesses, patterns, lists) == lists
 
 
+@pytest.mark.parametrize("threads", (1, 2, 5))
 @pytest.mark.parametrize("seed", range(5))
-def test_random_lists_are_read_back(seed):
+def test_random_lists_are_read_back(seed, threads, monkeypatch):
+    monkeypatch.setattr(sim.lists, "_LISTS_OF_A_THREAD", 64)
     generator = np.random.default_rng(seed)
     kinds = [generator.integers(0, 1 << 46, generator.integers(1, 33)).tolist() for _ in range(6)]
     lists = []
@@ -55,8 +58,8 @@ def test_random_lists_are_read_back(seed):
         shift = int(generator.integers(-1000, 1000)) * 32
         lists.append(None if kind < 0 else [address + shift for address in kinds[kind]])
     accesses, addresses = chunk(lists)
-    patterns = shared_lists(accesses, addresses)
-    assert len(patterns) < len(addresses) / 4, "every pattern occurs at four places in its line at most"
+    patterns = shared_lists(accesses, addresses, threads)
+    assert len(patterns) < threads * len(addresses) / 4, "every pattern occurs at four places in its line at most"
     assert read(accesses, patterns, lists) == lists
     untouched = accesses[[addresses is None for addresses in lists]]
     assert (untouched["origin"] == 77).all() and (untouched["list_at"] == -1).all()

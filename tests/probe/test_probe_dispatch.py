@@ -109,7 +109,17 @@ def test_carve_out_is_the_smallest_that_keeps_the_occupancy():
     found = occupancy(launch, A6000)
     assert found.blocks == 3
     assert found.shared_carveout_bytes == 16384, "3 x (3000 + 1024 rounded up to 4096)"
-    assert found.l1_bytes == 131072 - 16384
+    assert found.l1_bytes == 131072 - 16384 - 7168
+
+
+@pytest.mark.parametrize(
+    ("gpu", "shared_kib", "l1_kib"),
+    [("v100", 0, 121), ("v100", 64, 57), ("v100", 96, 25), ("rtx_2080_ti", 32, 57), ("rtx_2080_ti", 64, 25)],
+)
+def test_l1_is_as_large_as_pointer_chases_find_it(gpu, shared_kib, l1_kib):
+    """Jia 2018 and 2019, Table 3.3: detected L1 of V100 and T4 by shared memory per SM."""
+    launch = kernel(BODY, shared_bytes=shared_kib << 10).launch
+    assert occupancy(launch, config_of(("sm.max_blocks=1",), gpu)).l1_bytes == l1_kib << 10
 
 
 @pytest.mark.parametrize(
@@ -145,3 +155,36 @@ def test_large_grid_passes_through_few_sms():
     probe = run(kernel([SLOW, exit_()], warps=2, blocks=400, chunk_blocks=7))
     assert probe.count(Counter.BLOCKS) == 400
     assert "gpu.sms=2" in SMALL and set(placement(probe)) == {0, 1}
+
+
+def test_slot_is_kept_for_its_time_beside_the_warps():
+    """Block 1 is shorter than that, block 0 longer; a block that is queued at the SM does not wait for it."""
+    trace = kernel(BODY, warps=2, blocks=4, streams=lambda b, w: [7, 8] if b % 2 else [*range(9)], shared_bytes=90_000)
+    keep = ("launch.dispatch_latency_cycles=200", "launch.block_slot_cycles=60", "launch.warp_slot_cycles=10")
+    probe = run(trace, *keep)
+    assert placement(probe) == [0, 1, 1, 0]
+    first = [probe.absolute(LogKind.ISSUE, 0, b)[0] for b in range(4)]
+    assert first[2] == first[1] + 60 + 2 * 10 + 200
+    assert first[3] == max(probe.absolute(LogKind.ISSUE, w, 0)[-1] for w in range(2)) + 2 + 200 + 3
+    queue = ("launch.queued_blocks_per_sm=1", "launch.queued_block_latency_cycles=30")
+    probe = run(trace, *keep, *queue)
+    ended = max(probe.absolute(LogKind.ISSUE, w, 1)[-1] for w in range(2))
+    assert probe.absolute(LogKind.ISSUE, 0, 2)[0] == ended + 2 + 30 + 3
+    assert probe.result.cycles >= first[1] + 80 + 80
+
+
+def test_kernel_ends_with_the_time_of_its_last_slot():
+    assert run(kernel(BODY, warps=1)).result.cycles < 1000
+    assert run(kernel(BODY, warps=1), "launch.block_slot_cycles=5000").result.cycles == 5000
+
+
+@pytest.mark.parametrize("quantum", [1, 7, 29])
+def test_order_of_vacancies_does_not_depend_on_the_quantum(quantum):
+    """Blocks of many lengths, queued ones among them: each goes where it goes with the largest quantum."""
+    lengths = np.random.default_rng(5).integers(1, 9, 60)
+    trace = kernel(BODY, warps=2, blocks=60, streams=lambda b, w: [*range(9 - int(lengths[b]), 9)], shared_bytes=40_000)
+    keep = ("gpu.sms=4", "launch.block_slot_cycles=60", "launch.queued_blocks_per_sm=1")
+    queue = ("launch.queued_block_latency_cycles=30", "launch.dispatch_latency_cycles=170")
+    whole, parts = run(trace, *keep, *queue), run(trace, *keep, *queue, quantum=quantum)
+    assert placement(parts) == placement(whole)
+    assert parts.result.cycles == whole.result.cycles

@@ -85,7 +85,7 @@ def test_l2_hit_latency_is_that_of_the_interconnect_and_the_slice():
     probe = run(ops)
     knobs = probe.machine.config
     on_the_way = knobs.interconnect.request_cycles + knobs.l2.access_cycles + knobs.interconnect.reply_cycles
-    assert probe.count(Counter.L1_SECTOR_HITS) == 0, "1280 lines replaced the first one of 1024"
+    assert probe.count(Counter.L1_SECTOR_HITS) == 0, "1280 lines replaced the first one of 840"
     assert probe.gaps()[-2] == pytest.approx(32 + on_the_way, abs=3)
 
 
@@ -94,7 +94,8 @@ def test_least_recently_used_line_is_replaced():
     number = [n for n in range(1 << 16) if (n + n // 1024) % 256 == 0]
     lines = [GLOBAL_BASE + 128 * n for n in number[:5]]
     steps = [load([a], mask=1) for a in (*lines[:4], lines[0], lines[4], lines[0], lines[1])]
-    probe = run([*[x for step in steps for x in (step, wait())], exit_()], "sm.shared_reserved_bytes_per_block=0")
+    whole = ("sm.shared_reserved_bytes_per_block=0", "l1d.reserved_bytes=0", "l1d.ways=4")
+    probe = run([*[x for step in steps for x in (step, wait())], exit_()], *whole)
     assert probe.machine.occupancy.l1_bytes == 1 << 17, "no carve-out"
     assert counts(probe, "L1_SECTORS", "L1_SECTOR_HITS") == (8, 2), "lines[0] twice; lines[1] was replaced"
 
@@ -110,22 +111,23 @@ def turns(lines, shared_bytes):
     return run(twice).count(Counter.L1_SECTOR_HITS) / lines
 
 
-@pytest.mark.parametrize(("blocks_shared", "l1_kib"), [(0, 112), (5 * 1024, 28), (99 * 1024, 28)])
+@pytest.mark.parametrize(("blocks_shared", "l1_kib"), [(0, 105), (5 * 1024, 21), (99 * 1024, 21)])
 def test_carve_out_is_the_smallest_that_keeps_the_occupancy(blocks_shared, l1_kib):
-    """16 blocks with 1 KiB of the system each take 16 KiB; 5 KiB more each fill the 100 KiB of the SM."""
+    """16 blocks with 1 KiB of the system each take 16 KiB; 5 KiB more each fill the 100 KiB of the SM. 7 KiB are
+    neither."""
     occupied = run([exit_()], shared_bytes=blocks_shared).machine.occupancy
     assert occupied.l1_bytes == l1_kib * 1024
 
 
 def test_what_the_carve_out_leaves_is_the_capacity():
-    assert turns(896, 0) >= 0.99, "112 KiB; one set may hold a line too many where the numbering begins anew"
-    assert turns(224, 99 * 1024) >= 0.97, "28 KiB"
-    assert turns(224 + 64, 99 * 1024) <= 0.06, "nearly all sets of 56 hold a line too many"
+    assert turns(832, 0) >= 0.99, "105 KiB; one set may hold a line too many where the numbering begins anew"
+    assert turns(160, 99 * 1024) >= 0.97, "21 KiB"
+    assert turns(160 + 64, 99 * 1024) <= 0.06, "nearly all sets of 56 hold a line too many"
 
 
 def test_lines_beyond_the_capacity_cost_their_sets():
     """n lines in cyclic order with room for C in sets of W: (W + 1) (n - C) of them miss."""
-    assert turns(896 + 64, 0) == pytest.approx(1 - 5 * 64 / 960, abs=0.01)
+    assert turns(896, 0) == pytest.approx(1 - 4 * (896 - 840) / 896, abs=0.01)
 
 
 def test_outstanding_sector_limit_stalls_the_tag_stage():

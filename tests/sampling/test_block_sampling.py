@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from configs.load import load_config
 from isa.errors import SubcoreError
 from sim.gpu import simulate_trace
-from sim.sampling import simulate_sampled, waves
+from sim.sampling import least_waves, simulate_sampled, waves
 from subcore.cli import cli
 from traces.emulator.trace import emulate
 from traces.kernels.catalogue import load_launch
@@ -78,6 +78,14 @@ def test_instruction_limit_cuts_a_rate_that_is_not_steady():
     assert limited.simulated_blocks <= free.simulated_blocks
     with pytest.raises(SubcoreError, match="at least 1"):
         simulate_sampled(trace, few_sms(), most_instructions=0)
+
+
+def test_one_rate_is_enough_after_the_limit_and_states_a_larger_error(matmul):
+    whole, sample = matmul
+    least = simulate_sampled(trace_of("matmul_tiled", n=384), few_sms(), most_instructions=1)
+    assert least.simulated_blocks <= sample.simulated_blocks and len(least.rates) == 1 and not least.steady
+    assert abs(least.cycles / whole.cycles - 1) <= least.error and sample.error < least.error < 0.12
+    assert least.simulated_blocks <= (least_waves(trace_of("matmul_tiled", n=384), few_sms()) + 1) * least.wave_blocks
 
 
 def test_probed_blocks_execute_what_the_whole_pass_executes():

@@ -23,7 +23,7 @@ def call(*arguments):
 def validation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("validation") / "run"
     names = ("--benchmark", "empty", "--benchmark", "ffma_grid", "--benchmark", "ffma_loop_ncu")
-    outcome = call("validate", "launch", "--quick", *names, "--points", "--limit", "0.2", "-o", folder)
+    outcome = call("validate", "launch", "--quick", *names, "--points", "--limit", "4", "-o", folder)
     assert outcome.exit_code in (0, 1), outcome.output
     return folder, outcome
 
@@ -44,18 +44,18 @@ def test_suite_tells_errors_tiers_and_guesses(validation):
 def test_finished_points_are_taken_up_and_changed_settings_are_not(validation, monkeypatch):
     folder, _ = validation
     benchmarks = [b for b in load_suite("launch") if b.name == "ffma_loop_ncu"]
-    kept = list(hardware.run_benchmarks(benchmarks, "quick", limit=200_000, store=folder / "points"))
+    kept = list(hardware.run_benchmarks(benchmarks, "quick", limit=4_000_000, store=folder / "points"))
 
     def never(*arguments):
         raise AssertionError("the point was simulated again")
 
     monkeypatch.setattr(hardware, "run_point", never)
-    again = list(hardware.run_benchmarks(benchmarks, "quick", limit=200_000, store=folder / "points"))
+    again = list(hardware.run_benchmarks(benchmarks, "quick", limit=4_000_000, store=folder / "points"))
     assert again == kept and len(kept) == 8
     with pytest.raises(AssertionError, match="simulated again"):
         next(
             hardware.run_benchmarks(
-                benchmarks, "quick", settings=("launch.drain_cycles=0",), limit=200_000, store=folder / "points"
+                benchmarks, "quick", settings=("launch.drain_cycles=0",), limit=4_000_000, store=folder / "points"
             )
         )
 

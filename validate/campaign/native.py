@@ -112,6 +112,9 @@ class Builder:
 
     def runner(self) -> Path:
         options = ["-std=c++17", "-O2", f"-arch=sm_{self.architecture}"]
+        headers = Path(os.path.realpath(self.nvcc)).parent.parent / "extras" / "CUPTI" / "include"
+        if headers.is_dir():  # some installations keep the headers of CUPTI apart
+            options += ["-I", str(headers)]
         return self._link([HERE / "runner.cu"], options, "runner", [])
 
     def clock_object(self, name: str) -> Path:

@@ -26,7 +26,7 @@ from validate.hardware.suite import Benchmark, Measurement
 
 CODE = Path(__file__).parent / "code"
 LIMIT = 40_000_000  # warp instructions of a point; of larger ones some waves of blocks are simulated
-SAMPLE_LIMIT = 40_000_000  # warp instructions of the simulated waves; points that need more are left out and said so
+SAMPLE_LIMIT = 150_000_000  # warp instructions of the simulated waves; points that need more are left out and said so
 FORMAT = 2
 
 
@@ -103,7 +103,12 @@ def _kernel(path: Path, name: str) -> Kernel:
 
 
 def trace_of(case: KernelCase, architecture: int, folder: Path | None = None) -> EmulatedTrace:
-    """Emulated launch of a kernel case with the code that was measured; `folder` as `code_path`."""
+    """Emulated launch of a kernel case with the code that was measured; `folder` as `code_path`.
+
+    SubcoreError if its sizes change constants that the code was compiled with.
+    """
+    if case.defines != load_launch(case.name).defines:
+        raise SubcoreError(f"{case.name}: the code was compiled with other constants than {dict(case.defines)}")
     return case_trace(_kernel(code_path(case.source, architecture, folder), case.kernel), case)
 
 
@@ -144,22 +149,26 @@ def run_point(benchmark: Benchmark, point: Measurement, config: Config, limit: i
         "measured": benchmark.measured(point),
         "key": point_key(benchmark, point, config, limit),
     }
-    cases = [load_launch(launch.kernel, launch.sizes(point)) for launch in benchmark.launches]
-    traces = [trace_of(case, config.gpu.architecture, benchmark.code) for case in cases]
-    total = sum(estimate_instructions(trace) for trace in traces)
-    launches = []
+    # launches that are the same take the same time: each is simulated once
+    wanted = [(launch.kernel, tuple(sorted(launch.sizes(point).items()))) for launch in benchmark.launches]
+    cases = {key: load_launch(key[0], dict(key[1])) for key in wanted}
+    traces = {key: trace_of(case, config.gpu.architecture, benchmark.code) for key, case in cases.items()}
+    total = sum(estimate_instructions(trace) for trace in traces.values())
     if total > limit:
-        needed = sum(estimate_instructions(t) * min(1.0, least_waves(t, config) / waves(t, config)) for t in traces)
+        needed = sum(
+            estimate_instructions(t) * min(1.0, least_waves(t, config) / waves(t, config)) for t in traces.values()
+        )
         if needed > SAMPLE_LIMIT:
             return PointResult(
                 **common,
                 skipped=f"about {total / 1e6:.0f} M warp instructions, {needed / 1e6:.0f} M in the waves of a sample",
             )
-        for trace in traces:
-            sample = simulate_sampled(trace, config, most_instructions=SAMPLE_LIMIT)
-            launches.append(_launch_result(sample.simulated, sample.cycles, _sampled(sample)))
+        samples = {key: simulate_sampled(t, config, most_instructions=limit) for key, t in traces.items()}
+        once = {key: _launch_result(s.simulated, s.cycles, _sampled(s)) for key, s in samples.items()}
     else:
-        launches = [_launch_result(result, result.cycles, {}) for result in (simulate_trace(t, config) for t in traces)]
+        results = {key: simulate_trace(trace, config) for key, trace in traces.items()}
+        once = {key: _launch_result(result, result.cycles, {}) for key, result in results.items()}
+    launches = [once[key] for key in wanted]
     cycles = sum(launch.cycles for launch in launches)
     simulated = cycles * 1e3 / config.gpu.core_clock_mhz if benchmark.compare == "duration" else float(cycles)
     longest = max(launches, key=lambda launch: launch.cycles)

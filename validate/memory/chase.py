@@ -22,7 +22,7 @@ NODE_BYTES = 16
 LANES = 32
 STEPS = 1024
 ROUNDS_IN_WORDS = 8192  # chains of at most so many lines go through all words of a line, as in the tool
-KNEE_STEP = 1.02
+KNEE_STEP = 1.005
 PLATEAU_LIMIT, KNEE_LIMIT, CURVE_LIMIT = 0.05, 0.05, 0.12
 
 

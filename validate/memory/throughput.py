@@ -29,7 +29,15 @@ L2_THREADS = 1024
 STREAM_L2_BYTES = 8 << 20  # at least: what is in flight on the largest board, three arrays, fits
 STREAM_BYTES = 6 << 20  # counted
 STREAM_SHARED_BYTES = 768 * 8  # of each block, as in the tool; the carve-out is the smallest that holds them
-STREAM_KERNELS = {"init": 1, "read": 1, "scale": 2, "triad": 3, "stencil3": 2, "stencil5": 2}  # arrays
+STREAM_KERNELS = {
+    "init": 1,
+    "read": 1,
+    "scale": 2,
+    "stream_triad": 3,
+    "vector_triad": 4,
+    "stencil3": 2,
+    "stencil5": 2,
+}  # number of arrays
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,8 @@ def run_stream(benchmark: Benchmark, board: Board, config: Config) -> tuple[list
     """DRAM bandwidth against threads in flight, one curve per kernel."""
 
     def simulated(row: dict[str, str]) -> float:
-        return stream_bandwidth(row["series"], int(row["block"]), int(row["blocks_per_sm"]), config)
+        name = f"{board.parameters['triad']}_triad" if row["series"] == "triad" else row["series"]
+        return stream_bandwidth(name, int(row["block"]), int(row["blocks_per_sm"]), config)
 
     points = _curve(benchmark, board, simulated)
     cells = []
@@ -195,8 +204,8 @@ def stream_bandwidth(name: str, block: int, blocks_per_sm: int, config: Config) 
     resident = config.gpu.sms * blocks_per_sm
     per_block = 8 * block * STREAM_KERNELS[name]
     held = config.gpu.sms * config.l1d.outstanding_writes * config.l1d.line_bytes
-    if name == "init":  # nothing but stores: where they outrun the DRAM by a fifth, five times as many fill the queues
-        held *= 5
+    if name == "init":  # nothing but stores: where they outrun the DRAM by a tenth, ten times as many fill the queues
+        held *= 10
     # Few threads cannot saturate the DRAM: then a few generations of blocks are enough.
     busy = min(1.0, 8 * block * blocks_per_sm / config.sm.max_threads)
     warm = 2 * resident + round(busy * (held + config.l2.bytes) * STREAM_KERNELS[name] / per_block)
@@ -205,7 +214,7 @@ def stream_bandwidth(name: str, block: int, blocks_per_sm: int, config: Config) 
     n = blocks * block
     # The host writes `other` last: what its copies leave in the L2 is nothing that the kernel reads.
     other = np.zeros(2 * config.l2.bytes // 8)
-    arguments: list[Value] = [np.zeros(n), np.ones(n), np.ones(n), other, np.int32(n)]
+    arguments: list[Value] = [*(np.ones(n) for _ in range(4)), other, np.int32(n)]
     trace = emulate("stream", name, config, blocks, block, arguments, shared_bytes=STREAM_SHARED_BYTES)
     interval = block_interval(trace, config, warm, warm + counted)
     return _gigabytes_per_second(per_block / interval, config)

@@ -56,7 +56,7 @@ test-all: lint
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow or not slow"
 
 bench: $(VENV)/.dev
-	$(BIN)/pytest -q tests/bench/bench_speed.py -o python_files='bench_*.py' -o python_functions='bench_*' --benchmark-columns=min,median
+	$(BIN)/pytest -q tests/bench/bench_simulator.py -o python_files='bench_*.py' -o python_functions='bench_*' --benchmark-columns=min,median
 
 library: $(VENV)/.sass
 	@set -e; for trace in traces/library/*.sct; do \

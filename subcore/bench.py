@@ -65,6 +65,34 @@ CASES = (
     ),
 )
 
+# Lengths of one kernel: what an instruction costs must not grow with them. Every grid fills the GPU, every stream leaves
+# the L2.
+GROWTH = (
+    *(Case("matmul_tiled", "rtx_a6000", "length", {"n": n}) for n in (384, 512, 640)),
+    *(Case("vectoradd", "rtx_a6000", "length", {"n": n << 20}) for n in (4, 8, 16)),
+)
+GOALS = {  # million warp instructions per second of one thread, all SMs
+    "shared memory": 2.0,
+    "FMA": 2.0,
+    "tensor cores": 2.0,
+    "DRAM, streaming": 1.0,
+    "divergence": 1.0,
+}
+TWO_THREADS_GOAL = 1.7  # times one thread, of the kernels with a goal
+GROWTH_GOAL = 0.10
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the project promises of a kernel, beside what was measured: speeds in million warp instructions per second,
+    or, for a length, nanoseconds per instruction and their growth over the shortest one."""
+
+    case: str
+    gpu: str
+    warp_instructions: int
+    measured: tuple[float, ...]  # one thread, two threads, ratio; or nanoseconds, growth
+    met: bool | None  # None: promises nothing
+
 
 @dataclass(frozen=True)
 class Row:
@@ -244,12 +272,30 @@ def run(
     return Results(machine(), commit(), tuple(rows))
 
 
+def goals(repetitions: int = 3, report: Callable[[Row], None] = lambda row: None) -> list[Goal]:
+    """Measure what the project promises on a machine with two cores: speed, gain of a second thread, growth."""
+    found = []
+    rows = run(find_cases((), None), (ALL,), (1, 2), repetitions, None, report).rows
+    for one, two in zip(rows[::2], rows[1::2], strict=True):
+        speeds = one.instructions_per_second / 1e6, two.instructions_per_second / 1e6
+        ratio = speeds[1] / speeds[0]
+        met = speeds[0] >= GOALS[one.bound] and ratio >= TWO_THREADS_GOAL if one.bound in GOALS else None
+        found.append(Goal(one.case, one.gpu, one.warp_instructions, (*speeds, ratio), met))
+    first: dict[str, float] = {}
+    for row in run(GROWTH, (ALL,), (1,), repetitions, None, report).rows:
+        cost = 1e9 * row.cpu_seconds / row.warp_instructions
+        growth = cost / first.setdefault(row.case, cost) - 1
+        found.append(Goal(row.case, row.gpu, row.warp_instructions, (cost, growth), growth <= GROWTH_GOAL))
+    return found
+
+
 def _emulated(case: Case, folder: Path) -> str:
     from configs.load import load_config
     from subcore.api import emulate
     from traces.store import write_trace
 
-    path = folder / f"{case.name}.{case.gpu}.sct"
+    size = "-".join(map(str, case.parameters.values()))
+    path = folder / f"{case.name}.{case.gpu}.{size}.sct"
     write_trace(path, emulate(case.name, load_config(case.gpu).gpu.architecture, case.parameters))
     return str(path)
 

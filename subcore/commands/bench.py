@@ -113,6 +113,35 @@ def compare(before: Path, after: Path, as_json: bool) -> None:
         click.echo(f"\nthe machines differ in {', '.join(differing)}")
 
 
+@command.command()
+@click.option("--repetitions", type=click.IntRange(1), default=3, show_default=True, metavar="N")
+@options.as_json
+def goals(repetitions: int, as_json: bool) -> None:
+    """Measure what is promised for two cores: speed of one thread, gain of a second, growth with the length.
+
+    Takes about five minutes on an idle machine, and says little on any other.
+    """
+    from subcore import bench
+    from subcore.text import table
+
+    found = bench.goals(repetitions, _progress)
+    if as_json:
+        options.echo_json([asdict(goal) for goal in found])
+        return
+    marks = {True: "met", False: "missed", None: ""}
+    speeds, lengths = [], []
+    for goal in found:
+        if len(goal.measured) == 3:
+            speeds.append((goal.case, goal.gpu, *(f"{value:.2f}" for value in goal.measured), marks[goal.met]))
+        else:
+            cost, growth = goal.measured
+            size = f"{goal.warp_instructions / 1e6:.1f} M"
+            lengths.append((goal.case, goal.gpu, size, f"{cost:.0f}", f"{100 * growth:+.0f} %", marks[goal.met]))
+    click.echo(table(speeds, ("kernel", "GPU", "one thread", "two", "ratio", ""), "<<>>><"))
+    click.echo("million warp instructions per second of wall time, all SMs\n")
+    click.echo(table(lengths, ("kernel", "GPU", "warp inst", "ns each", "growth", ""), "<<>>><"))
+
+
 def _progress(row: Row) -> None:
     click.echo(
         f"{row.case} on {row.gpu}, {row.sms} SMs, {row.threads} threads: "

@@ -98,3 +98,28 @@ def test_a_point_is_measured_in_a_process_of_its_own():
     assert (one.sms, one.threads, two.threads) == (1, 1, 2)
     assert (one.cycles, one.warp_instructions) == (two.cycles, two.warp_instructions)
     assert one.peak_bytes > 50e6 and one.wall_seconds > 0 and one.start_seconds > 0
+
+
+def test_goals_compare_threads_and_lengths(monkeypatch):
+    def run(cases, sm_counts, threads, *rest):
+        rows = []
+        for case in cases:
+            for count in threads:
+                length = 1000 * max([n for n in case.parameters.values() if n < 1 << 25], default=1)
+                seconds = length / 4e6 / (1.8 if count == 2 else 1)
+                slow = 1.2 if case.parameters == {"n": 512} else 1.0
+                row = replace(ROW, case=case.name, gpu=case.gpu, bound=case.bound, threads=count)
+                rows.append(replace(row, warp_instructions=length, wall_seconds=seconds, cpu_seconds=seconds * slow))
+        return bench.Results(MACHINE, "abc", tuple(rows))
+
+    monkeypatch.setattr(bench, "run", run)
+    done = CliRunner().invoke(cli, ["bench", "goals", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    speeds = [goal for goal in found if len(goal["measured"]) == 3]
+    assert {goal["met"] for goal in speeds if goal["case"] != "pointer_chase"} == {True}
+    assert {goal["met"] for goal in speeds if goal["case"] == "pointer_chase"} == {None}
+    assert speeds[0]["measured"] == pytest.approx([4.0, 7.2, 1.8])
+    lengths = [goal for goal in found if len(goal["measured"]) == 2]
+    assert [goal["met"] for goal in lengths] == [True, True, False, True, True, True]
+    assert lengths[2]["measured"][1] == pytest.approx(0.2)

@@ -65,8 +65,8 @@ CASES = (
     ),
 )
 
-# Lengths of one kernel: what an instruction costs must not grow with them. Every grid fills the GPU, every stream leaves
-# the L2.
+# Lengths of one kernel: what an instruction costs must not grow with them. Every grid fills the GPU, every stream
+# leaves the L2.
 GROWTH = (
     *(Case("matmul_tiled", "rtx_a6000", "length", {"n": n}) for n in (384, 512, 640)),
     *(Case("vectoradd", "rtx_a6000", "length", {"n": n << 20}) for n in (4, 8, 16)),

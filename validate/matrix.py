@@ -7,7 +7,6 @@ limit is context: other code, shown and never failed. Long kernels are block-sam
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from configs.load import load_config
 from isa.errors import SubcoreError
+from isa.files import read_toml
 from sim.sampling import SampledResult, simulate_sampled
 from traces.emulator.trace import emulate
 from traces.kernels.catalogue import load_launch
@@ -76,10 +76,7 @@ def load_suite(path: Path = SUITE) -> list[Row]:
     """Rows of the files of a folder, or of one file. SubcoreError names file, case and row."""
     rows: list[Row] = []
     for file in sorted(path.glob("*.toml")) if path.is_dir() else [path]:
-        try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SubcoreError(f"{file}: {error}") from None
+        content, _ = read_toml(file)
         for table in content.get("case", []):
             rows += [_row(table, cell, own, file) for cell, own in table.get("rows", {}).items()]
     names = [(row.case, row.cell) for row in rows]

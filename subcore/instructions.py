@@ -31,7 +31,7 @@ def instruction_rows(program: Program, result: RunResult) -> list[dict[str, Any]
     charged to it, issue included), and one column per stall reason.
     """
     from sim.stats import ACTIVE_LANES, CONFLICTS, LINES, PASSES, SECTOR_HITS, SECTORS, Stall
-    from subcore.roofline import operations
+    from subcore.flops import operations
 
     rows = []
     for index, counts in enumerate(result.profile):

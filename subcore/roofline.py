@@ -1,37 +1,17 @@
-"""Floating-point operations of a run, the bytes it moved and the peaks of its GPU: the data of a roofline plot."""
+"""Work of a run, the bytes it moved and the peaks of its GPU: the data of a roofline plot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isa.errors import SubcoreError
-from isa.opcodes import MNEMONICS
-from isa.program import TensorKind
+from subcore.instructions import FILE, from_csv
+from subcore.stored_run import read_run
 
-if TYPE_CHECKING:
-    import numpy as np
-
-# Per active thread; packed halves and pairs count each.
-_OPERATIONS = {
-    "FADD": 1, "FADD32I": 1, "FMUL": 1, "FMUL32I": 1, "FFMA": 2, "FFMA32I": 2, "FADD2": 2, "FMUL2": 2, "FFMA2": 4,
-    "HADD2": 2, "HMUL2": 2, "HFMA2": 4, "DADD": 1, "DMUL": 1, "DFMA": 2,
-}  # fmt: skip
-_FLOATING = frozenset({TensorKind.HMMA, TensorKind.DMMA, TensorKind.QMMA, TensorKind.HGMMA, TensorKind.OMMA})
-_WARPGROUP = 4  # warps that share one HGMMA
 SECTOR_BYTES = 32
 LEVELS = ("L1", "L2", "DRAM")
-
-
-def operations(instruction: np.void, issued: int, active_lanes: int) -> int:
-    """Floating-point operations of an instruction (an INSTRUCTION record): a fused multiply-add counts two, a matrix
-    instruction two per multiply-accumulate of its shape."""
-    kind = TensorKind(int(instruction["tensor_kind"]))
-    if kind in _FLOATING:
-        shape = int(instruction["tensor_m"]) * int(instruction["tensor_n"]) * int(instruction["tensor_k"])
-        return 2 * shape * issued // (_WARPGROUP if kind == TensorKind.HGMMA else 1)
-    return _OPERATIONS.get(MNEMONICS[instruction["mnemonic"]], 0) * active_lanes
 
 
 def points(directories: Sequence[Path], flops: bool | None = None) -> list[dict[str, Any]]:
@@ -41,9 +21,6 @@ def points(directories: Sequence[Path], flops: bool | None = None) -> list[dict[
     Work is floating-point operations, or warp instructions if `flops` is false (None: if a run has none).
     SubcoreError if a folder is no run, or has no floating-point operation although they are wanted.
     """
-    from subcore.comparison import read_run
-    from subcore.instructions import FILE, from_csv
-
     found = []
     for directory in directories:
         run = read_run(directory)
@@ -81,8 +58,6 @@ def points(directories: Sequence[Path], flops: bool | None = None) -> list[dict[
 
 def roofs(directories: Sequence[Path], flops: bool) -> list[dict[str, Any]]:
     """Peaks of each GPU from its configuration: gpu, roof, kind ("work" per second or "bytes" per second), value."""
-    from subcore.comparison import read_run
-
     result: dict[tuple[str, str], dict[str, Any]] = {}
     for directory in directories:
         run = read_run(directory)

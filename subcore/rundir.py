@@ -22,14 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from isa.errors import SubcoreError
 from isa.files import sync_folder
+from subcore.stored_run import FORMAT, MANIFEST, VERSION
 
 if TYPE_CHECKING:
     from sim.result import RunResult
     from traces.stream import Trace
-
-FORMAT = "subcore-run"
-VERSION = 1
-MANIFEST = "manifest.json"
 
 
 def check_target(directory: Path, force: bool) -> None:

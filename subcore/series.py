@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isa.errors import SubcoreError
+from subcore.stored_run import StoredRun, read_run
 
 if TYPE_CHECKING:
     from sim.result import RunResult
-    from subcore.comparison import StoredRun
 
 FILE = "series.csv"
 
@@ -40,8 +40,6 @@ def series_rows(result: RunResult) -> list[dict[str, Any]]:
 
 def read_series(directory: Path) -> tuple[StoredRun, list[dict[str, int]]]:
     """A run directory and the rows of its series. SubcoreError if it has none."""
-    from subcore.comparison import read_run
-
     run = read_run(directory)
     try:
         with open(directory / FILE, encoding="utf-8", newline="") as file:

@@ -16,7 +16,8 @@ from subcore.text import table
 @options.as_json
 def command(runs: tuple[Path, ...], most: int, as_json: bool) -> None:
     """Compare run directories (`subcore simulate -o DIR`) with the first: knobs, cycles, stalls, counters."""
-    from subcore.comparison import compare, read_run
+    from subcore.comparison import compare
+    from subcore.stored_run import read_run
 
     if len(runs) < 2:
         raise click.UsageError("give at least two run directories")

@@ -141,7 +141,7 @@ def _record(window: Window) -> Timeline:
 def _trace(window: Window) -> tuple[Trace, Config]:
     """The one kernel to simulate, and on what."""
     from subcore import api
-    from subcore.rundir import MANIFEST
+    from subcore.stored_run import MANIFEST
 
     directory = Path(window.source)
     if (directory / MANIFEST).is_file():
@@ -163,7 +163,7 @@ def _repeated(window: Window, directory: Path) -> tuple[Trace, Config]:
     """What a run directory was made from. SubcoreError if that is gone or has changed."""
     from dataclasses import asdict
 
-    from subcore.comparison import read_run
+    from subcore.stored_run import read_run
 
     if window.gpu or window.overlays or window.settings or window.parameters or window.arch or window.choice.direct:
         raise click.UsageError("a run directory says itself what was run on what")

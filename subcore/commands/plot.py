@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-    from subcore.comparison import StoredRun
+    from subcore.stored_run import StoredRun
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -149,7 +149,7 @@ def bounds(runs: tuple[Path, ...], output: Path, force: bool) -> None:
 
     from plots.bounds import bound_bars
     from subcore.bounds import read_rows
-    from subcore.comparison import read_run
+    from subcore.stored_run import read_run
 
     found = [read_run(directory) for directory in runs]
     labels = labels_of(found)
@@ -175,7 +175,7 @@ def speedup(runs: tuple[Path, ...], output: Path, force: bool) -> None:
     import pandas
 
     from plots.sweeps import bars
-    from subcore.comparison import read_run
+    from subcore.stored_run import read_run
 
     found = [read_run(directory) for directory in runs]
     by_gpu = len({(run.kernel, run.knobs["gpu.name"]) for run in found}) == len(found)
@@ -228,7 +228,7 @@ def read_stalls(runs: tuple[Path, ...]) -> pandas.DataFrame:
     """Stall tables of run directories: run (kernel on GPU), reason, subcore_cycles."""
     import pandas
 
-    from subcore.comparison import read_run
+    from subcore.stored_run import read_run
 
     found = [read_run(directory) for directory in runs]
     rows = [

@@ -39,8 +39,8 @@ def command(
     from isa.files import replace_file
     from subcore.bounds import read_rows
     from subcore.bounds import text_table as bound_table
-    from subcore.comparison import read_run
     from subcore.instructions import FILE, SOURCE, from_csv, html_page, line_rows, text_table, to_csv
+    from subcore.stored_run import read_run
 
     for target in (page, csv_file):
         if target is not None and target.exists() and not force:

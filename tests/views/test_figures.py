@@ -10,7 +10,8 @@ from configs.load import load_config
 from sim.gpu import simulate_trace
 from sim.series import COLUMNS, FIRST_INTERVAL_CYCLES, ROWS, Sample, finish_series
 from subcore import api
-from subcore.roofline import operations, points, roofs
+from subcore.flops import operations
+from subcore.roofline import points, roofs
 from tests.probe.harness import PERFECT_FETCH, SMALL, config_of, op
 from tests.probe.harness import kernel as kernel_of
 from traces.store import open_trace

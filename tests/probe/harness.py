@@ -24,18 +24,11 @@ from sim.result import RunResult
 from sim.state import LogKind
 from sim.stats import Counter, Stall
 from traces.stream import MEMORY_ACCESS, BlockStreams, Launch
+from validate.core import GLOBAL_BASE as GLOBAL_BASE
+from validate.core import SMALL
 
 FULL = 0xFFFFFFFF
-# Two SMs, nothing before the first fetch, all warps of a block start in one cycle.
-SMALL = (
-    "gpu.sms=2",
-    "launch.kernel_cycles=0",
-    "launch.block_start_cycles=0",
-    "launch.warp_interval_cycles=0",
-    "launch.drain_cycles=0",
-)
 PERFECT_FETCH = ("fetch.perfect=true",)
-GLOBAL_BASE = 0x7F00_0000_0000
 
 
 @dataclass(frozen=True)

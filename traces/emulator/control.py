@@ -258,6 +258,16 @@ def control(op, warp, machine, pc, active, instructions):
 
 
 @routine
+def lanes_at_barrier(warp, barrier):
+    """Mask of the threads that wait at a block barrier."""
+    here = np.uint32(0)
+    for lane in range(LANES):
+        if warp.lane_state[lane] == LaneState.BLOCK_BARRIER and warp.lane_wait[lane] == barrier:
+            here |= np.uint32(1) << np.uint32(lane)
+    return here
+
+
+@routine
 def open_barriers(machine, warps):
     """Release every barrier of the running block that is complete. True if one was."""
     opened = False
@@ -266,10 +276,7 @@ def open_barriers(machine, warps):
         waiting, alive, counted = 0, 0, 0
         for w in range(first, first + machine.warps):
             warp = warps[w]
-            here = np.uint32(0)
-            for lane in range(LANES):
-                if warp.lane_state[lane] == LaneState.BLOCK_BARRIER and warp.lane_wait[lane] == barrier:
-                    here |= np.uint32(1) << np.uint32(lane)
+            here = lanes_at_barrier(warp, barrier)
             alive += popcount(warp.alive)
             waiting += popcount(here)
             # thread counts are multiples of the warp size: the last, partly filled warp counts in full
@@ -290,10 +297,7 @@ def open_barriers(machine, warps):
         machine.barrier_voters[barrier] = 0
         for w in range(first, first + machine.warps):
             warp = warps[w]
-            here = np.uint32(0)
-            for lane in range(LANES):
-                if warp.lane_state[lane] == LaneState.BLOCK_BARRIER and warp.lane_wait[lane] == barrier:
-                    here |= np.uint32(1) << np.uint32(lane)
+            here = lanes_at_barrier(warp, barrier)
             if here:
                 warp.barrier_count = votes
                 warp.barrier_outcome = np.uint32(ALL) if holds else np.uint32(0)

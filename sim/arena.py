@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from isa.errors import SubcoreError
 from sim.dispatch import ARENA_BLOCK
-from sim.lists import shared_lists
+from sim.jit import entry
+from sim.lists import lay_patterns, shared_lists
 from sim.run import ACCESS
+from sim.threads import Threads
 from traces.stream import BlockStreams, Trace
 
 MAX_CHUNKS = 4096
+_ROWS_OF_A_PART = 1 << 17  # a thread takes about half a millisecond for them
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """As kernels are compiled for: contiguous and writable; nearly always the array itself."""
+    return np.require(array, requirements=("C", "W"))
 
 
 class Streams(NamedTuple):
@@ -26,55 +34,66 @@ class Streams(NamedTuple):
     lane_address: np.ndarray  # i8, relative to the origin of the access
 
 
-class _Column:
-    """A growing array with an allocator of contiguous ranges, first fit."""
+class _Table:
+    """Columns that grow together, with one allocator of contiguous rows, first fit."""
 
-    def __init__(self, dtype: np.dtype | str, size: int) -> None:
-        self.data = np.zeros(size, dtype)
-        self.free = [(0, size)]
+    def __init__(self, **dtypes: np.dtype | str) -> None:
+        self.columns = {name: np.zeros(0, dtype) for name, dtype in dtypes.items()}
+        self.rows = 0
+        self._free: list[tuple[int, int]] = []  # start, rows
 
-    def take(self, values: np.ndarray) -> int:
-        """Copy `values` into a free range; returns where it starts."""
-        need = len(values)
-        for i, (start, length) in enumerate(self.free):
-            if length >= need:
-                self.free[i] = (start + need, length - need)
-                break
-        else:
-            start = len(self.data)
-            grown = np.zeros(start + max(need, start), self.data.dtype)
-            grown[:start] = self.data
-            self.data = grown
-            self.free.append((start + need, len(grown) - start - need))
-        self.data[start : start + need] = values
-        self.free = [r for r in self.free if r[1]]
+    def take(self, need: int, expected: int) -> int:
+        """Start of `need` free rows. Where there are none the table grows, the first time by `expected` rows."""
+        for i, (start, rows) in enumerate(self._free):
+            if rows >= need:
+                self._free[i] = (start + need, rows - need)
+                return start
+        start = self.rows
+        more = max(need, start or expected)
+        for name, column in self.columns.items():
+            grown = np.zeros(start + more, column.dtype)  # what is never written takes no memory
+            grown[:start] = column
+            self.columns[name] = grown
+        self.rows += more
+        self.give_back(start + need, more - need)
         return start
 
-    def give_back(self, start: int, length: int) -> None:
+    def give_back(self, start: int, rows: int) -> None:
         merged: list[tuple[int, int]] = []
-        for at, size in sorted([*self.free, (start, length)]):
+        for at, size in sorted([*self._free, (start, rows)]):
             if merged and sum(merged[-1]) == at:
                 merged[-1] = (merged[-1][0], merged[-1][1] + size)
             elif size:
                 merged.append((at, size))
-        self.free = merged
+        self._free = merged
+
+
+@entry
+def place_rows(first, stop, first_access, instruction, active_mask, access, to_instruction, to_mask, to_access):
+    """Copy rows `first` to `stop` of a chunk; its accesses are from `first_access` on there."""
+    for row in range(first, stop):
+        to_instruction[row] = instruction[row]
+        to_mask[row] = active_mask[row]
+        to_access[row] = access[row] + first_access if access[row] >= 0 else access[row]
 
 
 class Arena:
-    """Loads chunks in order, drops a chunk when all its blocks are done."""
+    """Loads chunks in order, drops a chunk when all its blocks are done.
 
-    def __init__(self, trace: Trace, threads: int = 1) -> None:
-        self._threads = threads
-        self._chunks: Iterator[BlockStreams] = iter(trace.blocks())
+    blocks_at_once: as many are held together. watch(chunk) sees every chunk before it is loaded.
+    """
+
+    def __init__(
+        self, trace: Trace, blocks_at_once: int, threads: Threads, watch: Callable[[BlockStreams], None]
+    ) -> None:
+        self._threads, self._watch = threads, watch
+        self._chunks: Iterator[BlockStreams] = threads.ahead(iter(trace.blocks()))
         self._warps = trace.launch.warps_per_block
-        self._columns = {
-            "instruction": _Column("i4", 1 << 16),
-            "active_mask": _Column("u4", 1 << 16),
-            "access": _Column("i4", 1 << 16),
-            "accesses": _Column(ACCESS, 1 << 14),
-            "lane_address": _Column("i8", 1 << 14),
-        }
-        self._held: dict[int, list[tuple[str, int, int]]] = {}
+        self._blocks_at_once = min(blocks_at_once, trace.launch.blocks)
+        self._rows = _Table(instruction="i4", active_mask="u4", access="i4")
+        self._accesses = _Table(accesses=ACCESS)
+        self._patterns = _Table(lane_address="i8")
+        self._held: dict[int, list[tuple[_Table, int, int]]] = {}
         self.loaded_blocks = 0
         self.chunk_left = np.zeros(MAX_CHUNKS, np.int32)
         self.block = np.zeros(1 << 12, ARENA_BLOCK)
@@ -83,7 +102,7 @@ class Arena:
 
     @property
     def streams(self) -> Streams:
-        return Streams(**{name: column.data for name, column in self._columns.items()})
+        return Streams(**self._rows.columns, **self._accesses.columns, **self._patterns.columns)
 
     @property
     def chunks_held(self) -> int:
@@ -92,8 +111,8 @@ class Arena:
     def drop_finished(self) -> None:
         """Give back the memory of chunks without blocks left."""
         for chunk in [c for c in self._held if self.chunk_left[c] == 0]:
-            for name, start, length in self._held.pop(chunk):
-                self._columns[name].give_back(start, length)
+            for table, start, rows in self._held.pop(chunk):
+                table.give_back(start, rows)
 
     def load(self, first_needed: int) -> bool:
         """Append the next chunk of blocks. `first_needed`: blocks before it may be overwritten. False at the end."""
@@ -106,25 +125,32 @@ class Arena:
                 f"trace chunk starts at block {chunk.first_block} with {len(chunk.warp_start) - 1} warps;"
                 f" block {self.loaded_blocks} and a multiple of {self._warps} warps expected"
             )
+        self._watch(chunk)
         index = next(i for i in range(MAX_CHUNKS) if i not in self._held)
-        accesses = np.array(chunk.accesses).view(ACCESS)
-        lanes = self._place(index, "lane_address", shared_lists(accesses, chunk.lane_address, self._threads))
-        accesses["list_at"] += np.where(accesses["list_at"] >= 0, lanes, 0).astype(np.int32)
-        first_access = self._place(index, "accesses", accesses)
-        access = chunk.access + np.where(chunk.access >= 0, first_access, 0)
-        start = self._place(index, "instruction", chunk.instruction)
-        for name, values in (("active_mask", chunk.active_mask), ("access", access.astype(np.int32))):
-            if self._place(index, name, values) != start:
-                raise AssertionError("columns of the arena went out of step")
+        ratio = self._blocks_at_once / max(1, blocks) + 2  # one chunk partly behind, one ahead
+
+        def take(table: _Table, rows: int) -> int:
+            start = table.take(rows, int(rows * ratio))
+            self._held.setdefault(index, []).append((table, start, rows))
+            return start
+
+        first_access = take(self._accesses, len(chunk.accesses))
+        placed = self._accesses.columns["accesses"][first_access : first_access + len(chunk.accesses)]
+        accesses, lane_address = _plain(chunk.accesses.view(ACCESS)), _plain(chunk.lane_address)
+        parts = shared_lists(accesses, lane_address, placed, self._threads)
+        at = take(self._patterns, sum(len(patterns) for _, _, patterns in parts))
+        lay_patterns(parts, placed, self._patterns.columns["lane_address"], at, self._threads)
+        rows = len(chunk.instruction)
+        start = take(self._rows, rows)
+        columns: list[Any] = [_plain(getattr(chunk, name)) for name in self._rows.columns]
+        places: list[Any] = [column[start : start + rows] for column in self._rows.columns.values()]
+        self._threads.each_part(
+            rows, _ROWS_OF_A_PART, lambda first, stop: place_rows(first, stop, first_access, *columns, *places)
+        )
         self.chunk_left[index] = blocks
         self._append_blocks(index, blocks, np.asarray(chunk.warp_start) + start, first_needed)
         self.loaded_blocks += blocks
         return True
-
-    def _place(self, chunk: int, name: str, values: np.ndarray) -> int:
-        start = self._columns[name].take(values)
-        self._held.setdefault(chunk, []).append((name, start, len(values)))
-        return start
 
     def _append_blocks(self, chunk: int, blocks: int, warp_start: np.ndarray, first_needed: int) -> None:
         """Enter blocks into the table; it grows when a block still needed would be overwritten."""

@@ -6,7 +6,6 @@ the machine adds makes a warp slower, never faster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +20,11 @@ from sim.state import (
     SCOREBOARD_ENTRIES,
     Path,
 )
-from traces.stream import BlockStreams, Trace
+from sim.threads import Threads
+from traces.stream import BlockStreams, Launch
 
 _NO_COUNTER = int(NO_COUNTER)
+_WARPS_OF_A_PART = 64  # a thread takes about half a millisecond for them
 _UNIT_LATCH_CYCLES = 2  # issue -> dispatch latch of a unit, as in sim.core.execute
 _UNIT_READ_CYCLES = 3
 
@@ -37,32 +38,30 @@ class Chains:
     longest_cycles: int = 0
 
 
-class WatchedTrace:
-    """A trace whose chunks are measured as they pass: `chains` is complete when the last block has been taken."""
+class ChainMeter:
+    """Measures the chunks of a trace one by one: `chains` is complete behind the last."""
 
-    def __init__(self, trace: Trace, code: Code, config: Config) -> None:
-        self.launch, self.program = trace.launch, trace.program
+    def __init__(self, launch: Launch, code: Code, config: Config, threads: Threads) -> None:
         self.chains = Chains()
-        self._trace, self._code = trace, code
+        self._launch, self._code, self._threads = launch, code, threads
         self._arguments = _least_distances(code, config)
-        self._scratch = (np.zeros(8, np.int64), *np.zeros((4, SCOREBOARD_ENTRIES), np.int64))
 
-    def blocks(self) -> Iterator[BlockStreams]:
-        for chunk in self._trace.blocks():
-            self._measure(chunk)
-            yield chunk
-
-    def _measure(self, chunk: BlockStreams) -> None:
-        warps = self.launch.warps_per_block
+    def measure(self, chunk: BlockStreams) -> None:
+        warps = self._launch.warps_per_block
         longest = np.zeros(len(chunk.warp_start) - 1, np.int64)
+        warp_start = np.asarray(chunk.warp_start, np.int64)
+        instruction = np.require(chunk.instruction, requirements=("C", "W"))
         code = self._code
-        arguments: list[Any] = [
-            *self._arguments, code.read_entry, code.read_class, code.write_entry, code.write_class, code.latency,
-            *self._scratch, np.ascontiguousarray(chunk.instruction), np.asarray(chunk.warp_start, np.int64), longest,
-        ]  # fmt: skip
-        warp_chains(*arguments)
-        if len(longest) % warps:
-            return  # the arena says what is wrong with it
+
+        def part(first: int, stop: int) -> None:
+            scratch = np.zeros(8, np.int64), *np.zeros((4, SCOREBOARD_ENTRIES), np.int64)
+            arguments: list[Any] = [
+                *self._arguments, code.read_entry, code.read_class, code.write_entry, code.write_class, code.latency,
+                *scratch, instruction, warp_start[first : stop + 1], longest[first:stop],
+            ]  # fmt: skip
+            warp_chains(*arguments)
+
+        self._threads.each_part(len(longest), _WARPS_OF_A_PART, part)
         by_block = longest.reshape(-1, warps).max(axis=1)
         self.chains.blocks += len(by_block)
         self.chains.total_cycles += int(by_block.sum())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from isa.errors import SubcoreError
 from isa.jit import is_cold, is_plain
 from sim.arena import MAX_CHUNKS, Arena
 from sim.async_state import MAX_CLUSTER, new_async
-from sim.chains import WatchedTrace
+from sim.chains import ChainMeter
 from sim.core.coalesce import LINE_BYTES
 from sim.core.constant import l15_line
 from sim.core.sm import CODE_BASE
@@ -33,6 +32,7 @@ from sim.run import LOG, Run
 from sim.series import COLUMNS, FIRST_INTERVAL_CYCLES, FIRST_STALL, ROWS, Sample, finish_series
 from sim.state import MAX_BLOCKS, NEVER, NONE, SCOREBOARD, SUBCORES, WARPS_PER_SUBCORE, Fault, new_sms
 from sim.stats import PROFILE_COLUMNS, Counter, Stall
+from sim.threads import Threads
 from traces.stream import Launch, Trace
 
 MAX_QUANTUM_CYCLES = 256
@@ -169,8 +169,10 @@ class Machine:
         self.memory = new_memory(self.cfg)
         if l2 is not None:
             l2.lay(self.memory)
-        self.watched = WatchedTrace(trace, self.code, config)
-        self.arena = Arena(self.watched, self.threads)
+        self._pool = Threads(self.threads)
+        self._helping: list[Future[None]] = []
+        self.meter = ChainMeter(trace.launch, self.code, config, self._pool)
+        self.arena = Arena(trace, self._blocks_ahead(), self._pool, self.meter.measure)
         self.cluster_blocks = check_cluster(trace.launch, config)
         self.engine = new_async(count, trace.launch.shared_base, trace.launch.registers)
         positions = np.arange(count) % (config.gpu.sms_per_tpc * config.gpu.tpcs_per_gpc)
@@ -283,34 +285,31 @@ class Machine:
         return Run(*self.code, *self.arena.streams, self.boards, self.engine, self.way, self.outbox, profile,
                    self.log, self.log_count, self.log_window, self.series)  # fmt: skip
 
-    @contextmanager
-    def _helpers(self) -> Iterator[Callable[[int], Status]]:
-        """A function that runs quanta on all threads and returns when thread 0 does."""
-        stop = self.exchange.control
+    def _call_helpers(self) -> None:
+        """Let the other threads help thread 0, until they are sent away: their arguments hold while the arena does."""
+        self.exchange.control[STOP] = 0
+        self._helping = [self._pool.submit(self._help, thread) for thread in range(1, self.threads)]
 
-        def help_out(thread: int) -> None:
-            try:
-                run_gpu(*self._arguments(0, thread))
-            finally:
-                stop[STOP] = 1  # in case of an error: thread 0 must not wait for this one
+    def _help(self, thread: int) -> None:
+        try:
+            run_gpu(*self._arguments(0, thread))
+        finally:
+            self.exchange.control[STOP] = 1  # in case of an error: thread 0 must not wait for this one
 
-        def run(quanta: int) -> Status:
-            stop[STOP] = 0
-            waiting = [pool.submit(help_out, thread) for thread in range(1, self.threads)]
-            try:
-                return Status(run_gpu(*self._arguments(quanta)))
-            finally:
-                stop[STOP] = 1
-                for future in waiting:
-                    future.result()
-
-        with ThreadPoolExecutor(max(1, self.threads - 1)) as pool:
-            yield run
+    def _dismiss_helpers(self) -> None:
+        self.exchange.control[STOP] = 1
+        helping, self._helping = self._helping, []
+        for future in helping:
+            future.result()
 
     def _band_blocks(self) -> int:
         """Consecutive blocks of the grid that whole clusters fill."""
         (x, y, _), (_, rows, planes) = self.trace.launch.grid, self.trace.launch.cluster
         return x * y * planes if planes > 1 else x * rows if rows > 1 else 1
+
+    def _blocks_ahead(self) -> int:
+        """Blocks in the arena behind the next one to start."""
+        return self._band_blocks() - 1 + self.occupancy.blocks * len(self.sms) + BLOCKS_AHEAD
 
     def _load_blocks(self) -> None:
         """Keep the arena ahead of the dispatcher."""
@@ -319,7 +318,7 @@ class Machine:
         self.sms["known_pattern"] = NONE  # lists of addresses may take the places of others
         across = self._band_blocks()
         first = int(grid["next_block"]) // across * across
-        wanted = int(grid["next_block"]) + across - 1 + self.occupancy.blocks * len(self.sms) + BLOCKS_AHEAD
+        wanted = int(grid["next_block"]) + self._blocks_ahead()
         total = int(grid["blocks"])
         while self.arena.loaded_blocks < min(wanted, total) and self.arena.chunks_held < MAX_CHUNKS:
             if not self.arena.load(first):
@@ -331,24 +330,27 @@ class Machine:
     def run(self, max_cycles: int | None = None, progress: Progress | None = None, until: int | None = None) -> None:
         """Run to the end of the kernel, or until cycle `until` has passed. Raises SimulationError on a deadlock or a
         simulator limit."""
-        with self._helpers() as run:
-            self._run_to_end(run, max_cycles, progress, until)
+        try:
+            self._run_to_end(max_cycles, progress, until)
+        finally:
+            self._dismiss_helpers()
 
-    def _run_to_end(
-        self, run: Callable[[int], Status], max_cycles: int | None, progress: Progress | None, until: int | None
-    ) -> None:
+    def _run_to_end(self, max_cycles: int | None, progress: Progress | None, until: int | None) -> None:
         quanta = 16
         status = Status.NEEDS_BLOCKS
         while status != Status.DONE:
             if status == Status.NEEDS_BLOCKS:
                 self._load_blocks()
+                self._call_helpers()
             began = time.perf_counter()
-            status = run(quanta)
+            status = Status(run_gpu(*self._arguments(quanta)))
             took = time.perf_counter() - began
             self.kernel_seconds += took
-            if status == Status.RUNNING and took < CHUNK_SECONDS / 2:
+            if status != Status.RUNNING:
+                self._dismiss_helpers()
+            elif took < CHUNK_SECONDS / 2:
                 quanta *= 2
-            elif took > CHUNK_SECONDS * 2:
+            if took > CHUNK_SECONDS * 2:
                 quanta = max(1, quanta // 2)
             grid = self.grid[0]
             if progress is not None:
@@ -408,7 +410,7 @@ class Machine:
             profile=profile,
             memory_counters=beyond,
             busy=self._busy(end),
-            chains=self.watched.chains,
+            chains=self.meter.chains,
             series=finish_series(self.series[: int(self.grid[0]["samples"])], last),
             blocks_per_sm=self.occupancy.blocks,
             limited_by=self.occupancy.limited_by,

@@ -7,90 +7,108 @@ often stay in the host's caches, and the streams take a fraction of the memory.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from sim.jit import entry
+from sim.threads import Threads
 
 _LINE = ~127
 _WORD = (1 << 32) - 1
-_LISTS_OF_A_THREAD = 1 << 14  # a thread takes about a millisecond for them
+_SAMPLES = 8  # addresses of a list that its hash takes in
+_REMEMBERED = 1 << 14  # patterns: as many pairs of integers as the host's second-level cache holds easily
+_ACCESSES_OF_A_PART = 1 << 14  # a thread takes about half a millisecond for them
 
 
-def shared_lists(accesses: np.ndarray, lane_address: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Patterns of the lists of a chunk, i8; `accesses` (ACCESS, changed in place) then lie at `origin` + pattern.
+Part = tuple[int, int, np.ndarray]  # accesses first to stop, and the patterns, i8, that their lists count through
+
+
+def shared_lists(accesses: np.ndarray, lane_address: np.ndarray, placed: np.ndarray, threads: Threads) -> list[Part]:
+    """Copy the accesses of a chunk (ACCESS) to `placed`, there with lists at `origin` + pattern.
 
     Each list ends where that of the next record begins, as MEMORY_ACCESS says. Lists in another order stay as they are.
-    Each thread shares the lists of its part of a long chunk.
     """
-    rows = np.flatnonzero(accesses["list_at"] >= 0)
-    starts = accesses["list_at"][rows]
-    if not len(starts):
-        return lane_address[:0]
-    if (np.diff(starts) <= 0).any():
-        accesses["origin"][rows] = 0
-        return lane_address
-    parts = min(threads, max(1, len(starts) // _LISTS_OF_A_THREAD))
-    cuts = [len(starts) * part // parts for part in range(parts)]
-    first, at = [*rows[cuts], len(accesses)], [*starts[cuts], len(lane_address)]
-    with ThreadPoolExecutor(parts) as pool:  # a thread starts when it has work
-        own = [accesses[first[i] : first[i + 1]] for i in range(parts)]
-        found = list(pool.map(_shared_part, own, [lane_address[:end] for end in at[1:]], at))
-    before = len(found[0])
-    for part, patterns in zip(own[1:], found[1:], strict=True):
-        part["list_at"][part["list_at"] >= 0] += before
-        before += len(patterns)
-    return np.concatenate(found)
+
+    def part(first: int, stop: int) -> Part | None:
+        patterns = np.empty(len(lane_address), np.int64)  # memory only where something is written
+        used = share(accesses, lane_address, first, stop, placed, patterns, np.zeros((_REMEMBERED, 2), np.int32))
+        return (first, stop, patterns[:used].copy()) if used >= 0 else None
+
+    found = threads.each_part(len(accesses), _ACCESSES_OF_A_PART, part)
+    parts = [part for part in found if part is not None]
+    if len(parts) == len(found):
+        return parts
+    placed[:] = accesses
+    placed["origin"][accesses["list_at"] >= 0] = 0
+    return [(0, len(accesses), lane_address)]
 
 
-def _shared_part(accesses: np.ndarray, lane_address: np.ndarray, first: int) -> np.ndarray:
-    patterns = np.empty(len(lane_address) - first, np.int64)
-    table = np.zeros((1 << int(2 * len(accesses)).bit_length(), 2), np.int32)
-    return patterns[: share(accesses, lane_address, patterns, table)].copy()
+def lay_patterns(parts: list[Part], placed: np.ndarray, column: np.ndarray, start: int, threads: Threads) -> None:
+    """Copy the patterns into a column, one part behind the other from `start` on, and point the accesses there."""
+    starts = []
+    for _, _, patterns in parts:
+        column[start : start + len(patterns)] = patterns
+        starts.append(start)
+        start += len(patterns)
+    threads.map(lambda part, by: shift_lists(placed, part[0], part[1], by), parts, starts)
 
 
 @entry
-def share(accesses, lane_address, patterns, table):
-    """Fill `patterns` and point the lists of `accesses` to them. table: zeros, i4, shape (power of two, 2)."""
+def shift_lists(accesses, first, stop, by):
+    for a in range(first, stop):
+        if accesses[a].list_at >= 0:
+            accesses[a].list_at += by
+
+
+@entry
+def share(accesses, lane_address, first, stop, placed, patterns, remembered):
+    """Fill `placed` from `first` to `stop`, and `patterns` from 0. Returns the length of the patterns, -1 if the lists
+    are not one behind the other. remembered: zeros, i4, shape (power of two, 2): where the pattern is, its length."""
     used = 0
-    last = len(table) - 1
-    a = 0
-    while a < len(accesses) and accesses[a].list_at < 0:
+    last = len(remembered) - 1
+    a = first
+    while a < stop:
+        record = placed[a]
+        record.origin = accesses[a].origin
+        record.stride = accesses[a].stride
+        record.list_at = accesses[a].list_at
+        record.more = accesses[a].more
+        begin = accesses[a].list_at
         a += 1
-    while a < len(accesses):
-        following = a + 1
+        if begin < 0:
+            continue
+        following = a
         while following < len(accesses) and accesses[following].list_at < 0:
             following += 1
-        record = accesses[a]
-        first = record.list_at
         end = accesses[following].list_at if following < len(accesses) else len(lane_address)
-        a = following
-        count = end - first
-        record.list_at = used
-        record.origin = 0
-        if count == 0:
-            continue
-        origin = lane_address[first] & _LINE
-        record.origin = origin
+        count = end - begin
+        if count <= 0:
+            if following < len(accesses) or count < 0:
+                return -1
+            continue  # no lane is active
+        origin = lane_address[begin] & _LINE
         mixed = count
-        for k in range(count):
-            mixed += (lane_address[first + k] - origin & _WORD) * (40503 * k + 1)
-        slot = (mixed ^ mixed >> 17 ^ mixed >> 31) & last
-        while table[slot, 1] != 0:
-            if table[slot, 1] == count:
-                at = table[slot, 0]
+        for sample in range(_SAMPLES):
+            mixed = mixed * 31 + (lane_address[begin + count * sample // _SAMPLES] - origin & _WORD) & _WORD
+        slot = (mixed * 40503 >> 16) & last
+        chosen = slot
+        for _ in range(2):
+            if remembered[chosen, 1] == count:
+                at = remembered[chosen, 0]
                 different = 0
                 for k in range(count):  # all of them: without a way out it is done eight at a time
-                    different |= patterns[at + k] ^ lane_address[first + k] - origin
+                    different |= patterns[at + k] ^ lane_address[begin + k] - origin
                 if different == 0:
                     break
-            slot = slot + 1 & last
-        if table[slot, 1] == 0:
-            table[slot, 0] = used
-            table[slot, 1] = count
+            chosen = chosen ^ 1
+        else:
+            remembered[slot ^ 1, 0] = remembered[slot, 0]
+            remembered[slot ^ 1, 1] = remembered[slot, 1]
+            remembered[slot, 0] = used
+            remembered[slot, 1] = count
             for k in range(count):
-                patterns[used + k] = lane_address[first + k] - origin
+                patterns[used + k] = lane_address[begin + k] - origin
             used += count
-        record.list_at = table[slot, 0]
+            chosen = slot
+        record.origin = origin
+        record.list_at = remembered[chosen, 0]
     return used

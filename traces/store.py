@@ -311,10 +311,13 @@ class StoredTrace:
     def _array(self, archive: zipfile.ZipFile, member: str, dtype: np.dtype) -> np.ndarray:
         def read() -> np.ndarray:
             try:
-                data = archive.read(member)
+                stream = archive.open(member)
             except KeyError:
                 raise ValueError("member is missing") from None
-            array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            with stream:  # piece by piece: a long column need not be in memory twice
+                array = np.lib.format.read_array(stream, allow_pickle=False)
+                if stream.read(1):  # and with the last byte the check sum is seen
+                    raise ValueError("more bytes than the array has")
             if array.dtype != dtype or array.ndim != 1:
                 raise ValueError(f"{array.dtype} with shape {array.shape}, expected {dtype} with one dimension")
             return array
@@ -342,7 +345,7 @@ class StoredTrace:
         if not len(members["listed"]) == len(members["base"]) == len(members["stride"]):
             raise ValueError("listed.npy, base.npy and stride.npy differ in length")
         for name in _DELTA:
-            members[name] = np.cumsum(members[name], dtype=members[name].dtype)
+            np.cumsum(members[name], out=members[name])
         end = np.cumsum(length, dtype=np.int64)
         at = ranges((end - length)[stream], length[stream])
         for name in _PER_STREAM:

@@ -1,9 +1,12 @@
 """`subcore bench`: what it keeps, and what it says about two results. How fast anything is, is no test."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -98,6 +101,17 @@ def test_a_point_is_measured_in_a_process_of_its_own():
     assert (one.sms, one.threads, two.threads) == (1, 1, 2)
     assert (one.cycles, one.warp_instructions) == (two.cycles, two.warp_instructions)
     assert one.peak_bytes > 50e6 and one.wall_seconds > 0 and one.start_seconds > 0
+
+
+def test_peak_memory_is_that_of_the_process_itself():
+    """Not that of the process which started it, as Linux counts in what `resource` tells."""
+    grown = np.ones(400 << 20, np.uint8)
+    program = "from subcore.bench import peak_bytes; print(peak_bytes())"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
+    peak = bench.peak_bytes()
+    assert 10e6 < int(done.stdout) < 300e6
+    assert peak > grown.nbytes
 
 
 def test_goals_compare_threads_and_lengths(monkeypatch):

@@ -11,9 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT_BYTES = 2 << 30
 # A captured kernel whose blocks are repeated as often as wanted: peak memory in bytes and instructions as JSON.
 PROGRAM = """
-import dataclasses, json, resource, sys
+import dataclasses, json, sys
 from configs.load import load_config
 from sim.gpu import Machine
+from subcore.bench import peak_bytes
 from traces.store import open_trace
 
 path, gpu, instructions = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -36,8 +37,7 @@ machine = Machine(Repeated(trace, -(-instructions // once)), load_config(gpu))
 machine.run()
 result = machine.result()
 result.check()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"peak": peak, "instructions": result.warp_instructions}))
+print(json.dumps({"peak": peak_bytes(), "instructions": result.warp_instructions}))
 """
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import sim.lists
-from sim.lists import shared_lists
+from sim.lists import lay_patterns, shared_lists
 from sim.run import ACCESS
+from sim.threads import Threads
 
 
 def chunk(lists):
@@ -18,6 +19,15 @@ def chunk(lists):
         at += 0 if addresses is None else len(addresses)
     joined = [np.asarray(addresses, np.int64) for addresses in lists if addresses is not None]
     return accesses, np.concatenate([np.zeros(0, np.int64), *joined])
+
+
+def share(accesses, addresses, threads=1):
+    """(accesses, patterns) as the arena holds them."""
+    placed, pool = np.zeros_like(accesses), Threads(threads)
+    parts = shared_lists(accesses, addresses, placed, pool)
+    patterns = np.zeros(sum(len(part[2]) for part in parts), np.int64)
+    lay_patterns(parts, placed, patterns, 0, pool)
+    return placed, patterns
 
 
 def read(accesses, patterns, lists):
@@ -33,7 +43,7 @@ def test_patterns_at_other_lines_are_kept_once():
     pattern = [0, 4, 8, 64, 1000]
     lists = [[0x7F00_0000_0000 + 128 * i + offset for offset in pattern] for i in range(50)]
     accesses, addresses = chunk(lists)
-    patterns = shared_lists(accesses, addresses)
+    accesses, patterns = share(accesses, addresses)
     assert len(patterns) == len(pattern)
     assert read(accesses, patterns, lists) == lists
 
@@ -41,7 +51,7 @@ def test_patterns_at_other_lines_are_kept_once():
 def test_another_place_in_the_line_or_another_length_is_another_pattern():
     lists = [[256, 260], [260, 264], [256, 260, 264], [384, 388]]
     accesses, addresses = chunk(lists)
-    patterns = shared_lists(accesses, addresses)
+    accesses, patterns = share(accesses, addresses)
     assert len(patterns) == 2 + 2 + 3
     assert read(accesses, patterns, lists) == lists
 
@@ -49,7 +59,7 @@ def test_another_place_in_the_line_or_another_length_is_another_pattern():
 @pytest.mark.parametrize("threads", (1, 2, 5))
 @pytest.mark.parametrize("seed", range(5))
 def test_random_lists_are_read_back(seed, threads, monkeypatch):
-    monkeypatch.setattr(sim.lists, "_LISTS_OF_A_THREAD", 64)
+    monkeypatch.setattr(sim.lists, "_ACCESSES_OF_A_PART", 64)
     generator = np.random.default_rng(seed)
     kinds = [generator.integers(0, 1 << 46, generator.integers(1, 33)).tolist() for _ in range(6)]
     lists = []
@@ -58,7 +68,7 @@ def test_random_lists_are_read_back(seed, threads, monkeypatch):
         shift = int(generator.integers(-1000, 1000)) * 32
         lists.append(None if kind < 0 else [address + shift for address in kinds[kind]])
     accesses, addresses = chunk(lists)
-    patterns = shared_lists(accesses, addresses, threads)
+    accesses, patterns = share(accesses, addresses, threads)
     assert len(patterns) < threads * len(addresses) / 4, "every pattern occurs at four places in its line at most"
     assert read(accesses, patterns, lists) == lists
     untouched = accesses[[addresses is None for addresses in lists]]
@@ -70,5 +80,5 @@ def test_lists_that_share_or_reorder_addresses_stay_as_they_are():
         accesses, addresses = chunk([[5, 6], [900, 901]])
         accesses["list_at"] = starts
         expected = [[int(addresses[at]), int(addresses[at + 1])] for at in starts]
-        patterns = shared_lists(accesses, addresses)
+        accesses, patterns = share(accesses, addresses)
         assert read(accesses, patterns, expected) == expected

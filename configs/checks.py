@@ -87,6 +87,7 @@ def cross_checks(c: Config) -> list[str]:
     divides("dram.bus_bytes x burst_length", d.bus_bytes * d.burst_length, "l2.sector_bytes", l2.sector_bytes)
     need(d.tRC >= d.tRAS + d.tRP, f"dram.tRC = {d.tRC} must be at least tRAS + tRP = {d.tRAS + d.tRP}")
     need(d.tCCD_L >= d.tCCD_S, f"dram.tCCD_L = {d.tCCD_L} must not be below tCCD_S = {d.tCCD_S}")
+    need(d.refresh_banks <= d.banks, f"dram.refresh_banks = {d.refresh_banks} must not exceed banks = {d.banks}")
     need(d.tREFI > d.tRFC, f"dram.tREFI = {d.tREFI} must exceed tRFC = {d.tRFC}")
     rate, expected = d.clock_mhz * d.transfers_per_clock, 2 * c.gpu.memory_clock_mhz
     need(

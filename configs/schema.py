@@ -367,8 +367,9 @@ class Dram:
     tWTR: int = count("end of write data -> read command", COMMAND_CLOCKS)
     tRTP: int = count("read -> precharge", COMMAND_CLOCKS)
     tWL: int = count("write command -> data", COMMAND_CLOCKS)
-    tREFI: int = count("refresh -> refresh", COMMAND_CLOCKS)
-    tRFC: int = count("refresh -> next command", COMMAND_CLOCKS)
+    tREFI: int = count("refresh -> refresh of the same bank", COMMAND_CLOCKS)
+    tRFC: int = count("refresh -> next command to its banks", COMMAND_CLOCKS)
+    refresh_banks: int = count("banks that one refresh closes", hi=256, power_of_two=True)
     row_bytes: int = count("row (page) of a bank", BYTES, power_of_two=True)
 
 

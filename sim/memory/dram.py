@@ -2,8 +2,9 @@
 
 Per command clock and channel at most one command. Order of preference: the column command of the oldest request that
 hits an open row, then the activate or precharge that the oldest other request needs. Open-page policy; reads first,
-writes drained in batches; all-bank refresh. A request is one line: its bursts go to one row at tCCD_L, and bursts of
-other bank groups fit in between at tCCD_S. Times are command clocks, counted from cycle 0, until the data leave.
+writes drained in batches; refresh of one bank, some or all. A request is one line: its bursts go to one row at tCCD_L,
+and bursts of other bank groups fit in between at tCCD_S. Times are command clocks, counted from cycle 0, until the data
+leave.
 
 Channels run ahead in steps of `system.dram_step_cycles`, no longer than the way of a miss from the slice to the queue,
 so that nothing can arrive inside a step; room in the queue is seen by the slices at the end of the step.
@@ -139,23 +140,32 @@ def find_hit(memory, bank, direction, p):
 
 @stage
 def refresh(memory, cfg, ch, clock):
-    """The latest refresh due: every row closed, nothing activated until it ends. Those missed while idle are free."""
+    """The refreshes due, of a few banks in turn or of all: rows closed, nothing activated there until it ends.
+
+    Of those missed while idle the last of each bank is made up for, at the time it was due.
+    """
     channel = memory.channel[ch]
-    due = channel.refresh_clock + (clock - channel.refresh_clock) // cfg.dram.tREFI * cfg.dram.tREFI
-    start = due
-    for b in range(cfg.dram.banks):
-        bank = memory.bank[ch, b]
-        if bank.row != NONE:
-            start = max(start, bank.precharge_clock + cfg.dram.tRP)
-            bank.row = NONE
-        start = max(start, bank.activate_clock)
-        bank.hits = 0
-        bank.hit[READS] = NONE
-        bank.hit[WRITES] = NONE
-    for b in range(cfg.dram.banks):
-        memory.bank[ch, b].activate_clock = start + cfg.dram.tRFC
-    channel.refresh_clock = due + cfg.dram.tREFI
-    memory.counter[0].dram_refreshes += 1
+    interval = memory.system[0].refresh_clocks
+    count = cfg.dram.refresh_banks
+    due = channel.refresh_clock
+    due += max(0, (clock - due) // interval + 1 - cfg.dram.banks // count) * interval
+    while due <= clock:
+        first = due // interval * count % cfg.dram.banks
+        start = due
+        for b in range(first, first + count):
+            bank = memory.bank[ch, b]
+            if bank.row != NONE:
+                start = max(start, bank.precharge_clock + cfg.dram.tRP)
+                bank.row = NONE
+            start = max(start, bank.activate_clock)
+            bank.hits = 0
+            bank.hit[READS] = NONE
+            bank.hit[WRITES] = NONE
+        for b in range(first, first + count):
+            memory.bank[ch, b].activate_clock = start + cfg.dram.tRFC
+        memory.counter[0].dram_refreshes += 1
+        due += interval
+    channel.refresh_clock = due
 
 
 @stage

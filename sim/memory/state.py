@@ -199,7 +199,7 @@ COUNTERS = (
     ("dram_bursts", "burst", "column commands"),
     ("dram_activates", "command", "rows opened"),
     ("dram_precharges", "command", "rows closed for another row"),
-    ("dram_refreshes", "command", "all-bank refreshes"),
+    ("dram_refreshes", "command", "refreshes of dram.refresh_banks banks"),
     ("dram_turnarounds", "event", "changes between reading and writing"),
     ("requests_in", "request", "requests accepted from the SMs"),
     ("sectors_in", "sector", "sectors of these requests"),
@@ -242,6 +242,7 @@ SYSTEM = _record(
         ("page_shift", "i8"),  # line number -> page number
         ("lines_per_row", "i8"),
         ("banks_per_group", "i8"),
+        ("refresh_clocks", "i8"),  # of a channel, from one refresh to the next
     ]
 )
 
@@ -349,6 +350,8 @@ def new_memory(cfg: np.record, sectors_per_sm: int = 0) -> MemoryState:
     system["page_shift"] = int(cfg.tlb.page_bytes).bit_length() - 1 - LINE_SHIFT
     system["lines_per_row"] = cfg.dram.row_bytes >> LINE_SHIFT
     system["banks_per_group"] = banks // groups
+    refresh_clocks = int(cfg.dram.tREFI * cfg.dram.refresh_banks // banks)
+    system["refresh_clocks"] = refresh_clocks
 
     packet = np.zeros(packets, PACKET)
     packet["slice"][:slices] = np.arange(slices)
@@ -359,7 +362,7 @@ def new_memory(cfg: np.record, sectors_per_sm: int = 0) -> MemoryState:
     channel = np.zeros(channels, CHANNEL)
     channel["wake_at"] = NEVER
     # Refreshes of the channels are spread over the interval, as controllers do to even out the current.
-    channel["refresh_clock"] = cfg.dram.tREFI * (np.arange(channels) + 1) // channels
+    channel["refresh_clock"] = refresh_clocks * (np.arange(channels) + 1) // channels
     bank = np.zeros((channels, banks), BANK)
     for name in ("row", "first", "last", "hit"):
         bank[name] = NONE

@@ -89,6 +89,27 @@ def test_refresh_takes_its_share():
     assert rates[1] / rates[0] == pytest.approx(1 - 400 / 2000, abs=0.04)
 
 
+def test_refresh_of_one_bank_leaves_the_others_busy():
+    """A tenth of the time for each bank: all at once cost a tenth of the rate, one at a time nearly nothing."""
+    rates = {}
+    for interval, banks in ((1 << 40, 16), (2000, 16), (2000, 1)):
+        cfg = config("rtx_a6000", dram__tRFC=200, dram__tREFI=interval, dram__refresh_banks=banks)
+        rates[interval, banks] = streaming_rate(cfg, 300)
+    without = rates[1 << 40, 16]
+    assert rates[2000, 16] / without < 0.91
+    assert rates[2000, 1] / without > 0.96
+
+
+@pytest.mark.parametrize("banks", [1, 16])
+def test_refreshes_missed_while_idle_close_every_row(banks):
+    bench = Bench(small(dram__tREFI=160_000, dram__refresh_banks=banks))
+    row, _ = rows_of_one_bank(bench)
+    closed, hit = bench.latency(row[0]), bench.latency(row[1])
+    bench.now += 1_003_000
+    assert bench.latency(row[2]) == pytest.approx(closed, abs=3)
+    assert hit < closed - 10
+
+
 def test_idle_machine_does_not_pay_for_refreshes_it_slept_through():
     cfg = small(dram__tREFI=3800)
     bench = Bench(cfg)
@@ -134,5 +155,5 @@ def test_streaming_reads_come_close_to_the_measured_share_of_peak(name):
     cfg = config(name)
     share = streaming_rate(cfg, 500) / peak_bytes_per_cycle(cfg)
     print(f"{name}: {share:.3f} of the peak simulated, {MEASURED[name]:.3f} measured")
-    assert share <= 1
+    assert share <= 1.01, "more than the pins can carry: the window ends with fewer reads under way than it began"
     assert share == pytest.approx(MEASURED[name], abs=0.08)

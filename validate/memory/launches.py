@@ -90,8 +90,8 @@ def with_sms(config: Config, sms: int) -> Config:
     return replace(config, gpu=replace(config.gpu, sms=sms))
 
 
-def block_interval(trace: EmulatedTrace, config: Config, first: int, last: int) -> float:
-    """Mean cycles from the end of one block to the end of the next, from block `first` to block `last` to end."""
+def block_ends(trace: EmulatedTrace, config: Config, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles, and the blocks that have ended by then, from block `first` to block `last` to end."""
     machine = Machine(trace, config)
     times: list[tuple[int, int]] = []
     done = False
@@ -102,7 +102,8 @@ def block_interval(trace: EmulatedTrace, config: Config, first: int, last: int) 
             times.append((machine.now, finished))
             if finished >= last:
                 break
-    return (times[-1][0] - times[0][0]) / (times[-1][1] - times[0][1])
+    cycle, ended = np.array(times, float).T
+    return cycle, ended
 
 
 def last_interval(trace: RecordedTrace, config: Config, mnemonic: str, count: int, source: str = "") -> float:

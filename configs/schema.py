@@ -293,9 +293,8 @@ class Interconnect:
     slice_request_bytes_per_cycle: int = count("L2 slice port, incoming", "bytes per cycle")
     slice_reply_bytes_per_cycle: int = count("L2 slice port, outgoing", "bytes per cycle")
     distance_cycles: int = knob("round trip of a GPC to its farthest slice, beyond its nearest", CYCLES, hi=4096)
-    header_bytes: int = knob(
-        "packet without data (read request, write acknowledge); data packets carry it aside", BYTES
-    )
+    request_header_bytes: int = knob("read request; writes and atomics carry it beside their data", BYTES)
+    reply_header_bytes: int = knob("reply without data (write acknowledge); others carry it beside their data", BYTES)
 
 
 @dataclass(frozen=True, kw_only=True)

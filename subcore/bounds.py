@@ -135,19 +135,18 @@ def _core(result: RunResult) -> list[Found]:
     ):
         if taken.max() > 0:
             found.append((name, taken.max(), _of_busiest(taken, "busy cycles of an SM")))
-    header = config.interconnect.header_bytes
+    network = config.interconnect
     count = result.sm_counters
-    sent = count[:, Counter.REQUESTS_SENT] * header + SECTOR_BYTES * (
+    sent = count[:, Counter.REQUESTS_SENT] * network.request_header_bytes + SECTOR_BYTES * (
         count[:, Counter.L1_STORE_SECTORS] + count[:, Counter.L1_ATOMIC_SECTORS]
     )
     # the last fetches of instructions may arrive behind the end
     fetches = count[:, Counter.L1I_MISSES]
     whole = config.fetch.l1_line_bytes // SECTOR_BYTES
     lines = config.fetch.l1_line_bytes // config.fetch.line_bytes
-    received = (count[:, Counter.REPLIES_RECEIVED] - fetches * lines).clip(min=0) * header
+    received = (count[:, Counter.REPLIES_RECEIVED] - fetches * lines).clip(min=0) * network.reply_header_bytes
     received = received + (busy.sectors_received - fetches * whole).clip(min=0) * SECTOR_BYTES
     per_gpc = config.gpu.sms_per_tpc * config.gpu.tpcs_per_gpc
-    network = config.interconnect
     for name, data, rate in (
         ("SM port, requests", sent, network.sm_request_bytes_per_cycle),
         ("SM port, replies", received, network.sm_reply_bytes_per_cycle),
@@ -178,7 +177,7 @@ def _memory(result: RunResult) -> list[Found]:
     moved = count["dram__sectors_read"] + max(0, count["dram__sectors_write"] - waiting)
     per_clock = dram.channels * dram.bus_bytes * dram.transfers_per_clock
     peak = per_clock * dram.clock_mhz / config.gpu.core_clock_mhz
-    requests = count["lts__t_requests"] * network.header_bytes + written * SECTOR_BYTES
+    requests = count["lts__t_requests"] * network.request_header_bytes + written * SECTOR_BYTES
     fetched = result.counter(Counter.L1I_MISSES) * config.fetch.l1_line_bytes // SECTOR_BYTES
     replies = max(0, read - fetched) * SECTOR_BYTES
     return [

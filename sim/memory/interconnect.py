@@ -38,7 +38,7 @@ def pass_port(free, bytes_per_cycle, now, span, size):
 @stage
 def request_bytes(cfg, packet):
     """Header, and for writes and atomics their sectors."""
-    size = cfg.interconnect.header_bytes
+    size = cfg.interconnect.request_header_bytes
     if packet.kind == WRITE or packet.kind == ATOMIC or packet.kind == REDUCTION:
         size += popcount(packet.sector_mask) * SECTOR_BYTES
     return size
@@ -171,7 +171,7 @@ def advance_replies(memory, cfg, replies, reply_count, now):
         if p == NONE:
             return reply_count
         packet = memory.packet[p]
-        size = cfg.interconnect.header_bytes + reply_data_bytes(packet)
+        size = cfg.interconnect.reply_header_bytes + reply_data_bytes(packet)
         gpc = memory.gpc_port[packet.sm // system.sms_per_gpc]
         free, tail, span = pass_port(gpc.reply_free, cfg.interconnect.gpc_bytes_per_cycle, now, packet.span, size)
         gpc.reply_free = free

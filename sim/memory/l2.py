@@ -341,7 +341,7 @@ def output(memory, cfg, p, now):
     slice_ = memory.slice[packet.slice]
     size = reply_data_bytes(packet)
     if size == 0:
-        size = cfg.interconnect.header_bytes
+        size = cfg.interconnect.reply_header_bytes
     shares = cfg.l2.coalescing_cycles > 0 and packet.kind in SHARED_READS and packet.sm != NONE
     entry = packet.line // cfg.l2.slices & REPLIES - 1
     mask = np.int64(packet.sector_mask)

@@ -115,6 +115,16 @@ def test_hits_saturate_the_slice_ports():
     assert rate == pytest.approx(4 * int(cfg.interconnect.slice_reply_bytes_per_cycle), rel=0.02)
 
 
+@pytest.mark.parametrize("mask", [0b0001, 0b0110, 0b1111])
+def test_store_takes_a_flit_for_the_request_and_one_for_each_sector(mask):
+    bench = Bench(small(interconnect__request_header_bytes=32, interconnect__slice_request_bytes_per_cycle=32))
+    bench.latency(0)
+    start = bench.now
+    stores = [(start + i, 0, sm, i, WRITE, mask, 15, 0) for sm in range(4) for i in range(100)]
+    at = np.sort(bench.run(requests(stores))["at"])
+    assert set(np.diff(at)) == {1 + mask.bit_count()}
+
+
 def test_warm_lines_hit_and_the_last_ones_stay():
     bench = Bench(small())
     lines = np.arange(0, 2 * int(bench.cfg.l2.bytes), 128)

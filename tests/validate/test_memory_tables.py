@@ -1,6 +1,7 @@
 """The measured tables of the memory suite: each row is in the data it names, every board has its rows."""
 
 import csv
+import tarfile
 from functools import cache
 
 import pytest
@@ -59,11 +60,28 @@ def test_bandwidths_are_the_published_ones(shared_data, table):
         assert [(f["value"], f["source"]) for f in found] == [(row["value"], row["source"])], row
 
 
-def test_threads_in_flight_are_blocks_times_their_threads():
-    boards = {b.measured_on: b.gpu for s in load_suite() if s.name == "stream" for b in s.boards}
-    for row in read_table("stream.csv"):
+@pytest.mark.shared_data
+def test_l2_streams_are_those_of_the_logs(shared_data):
+    medians = {"read": 8, "scale": 11, "triad": 14, "write": 17}  # columns of a line, after "|" and "GB/s:"
+    with tarfile.open(shared_data / "gpu-benches-raw" / "gpu-benches-nvidia-txt.tar.xz") as logs:
+        lines = {}
+        for row in read_table("l2_stream.csv"):
+            if row["path"] not in lines:
+                lines[row["path"]] = [line.decode().split() for line in logs.extractfile(row["path"])]
+            kilobytes = str(2 * 8 * int(row["elements"]) // 1024)
+            launch = [row["block"], row["blocks_per_sm"], row["x"], kilobytes]
+            found = [line[medians[row["series"]]] for line in lines[row["path"]] if line[:4] == launch]
+            assert found == [row["value"]], row
+
+
+@pytest.mark.parametrize("name", ["stream", "l2_stream"])
+def test_threads_in_flight_are_blocks_times_their_threads(name):
+    boards = {b.measured_on: b.gpu for s in load_suite() if s.name == name for b in s.boards}
+    for row in read_table(f"{name}.csv"):
         sms = load_config(boards[row["board"]]).gpu.sms
         assert int(row["x"]) == sms * int(row["block"]) * int(row["blocks_per_sm"]), row
+        if name == "l2_stream":
+            continue
         older = row["board"] == "H100 PCIe"  # that version of the tool prints one of the two blocks of an SM
         assert float(row["x_printed"]) * (2 if older else 1) == float(row["x"]), row
 
@@ -112,7 +130,16 @@ def test_wavefronts_follow_the_published_rules(shared_data):
 
 def test_every_board_has_a_configuration_rows_and_a_kind_that_runs():
     suite = load_suite()
-    assert {b.name for b in suite} >= {"pointer_chase", "strides", "cache", "l2", "stream", "wavefronts", "atomics"}
+    assert {b.name for b in suite} >= {
+        "pointer_chase",
+        "strides",
+        "cache",
+        "l2",
+        "l2_stream",
+        "stream",
+        "wavefronts",
+        "atomics",
+    }
     for benchmark in suite:
         assert benchmark.kind in RUNNERS, benchmark.name
         for board in benchmark.boards:

@@ -10,7 +10,7 @@ from isa.errors import SubcoreError
 from validate.memory.chase import run_chase
 from validate.memory.rules import run_latencies, run_wavefronts
 from validate.memory.suite import Benchmark, Board, Cell, Outcome, Point
-from validate.memory.throughput import run_cache, run_l2, run_stream, run_strides
+from validate.memory.throughput import run_cache, run_l2, run_l2_stream, run_stream, run_strides
 
 Runner = Callable[[Benchmark, Board, Config], tuple[list[Point], list[Cell]]]
 RUNNERS: dict[str, Runner] = {
@@ -18,6 +18,7 @@ RUNNERS: dict[str, Runner] = {
     "strides": run_strides,
     "cache": run_cache,
     "l2": run_l2,
+    "l2_stream": run_l2_stream,
     "stream": run_stream,
     "wavefronts": run_wavefronts,
     "latencies": run_latencies,

@@ -1,7 +1,7 @@
 """Rates: cycles per warp load by lane pattern, bandwidth of L1, L2 and DRAM.
 
-The experiments are those of RRZE-HPC/gpu-benches (gpu-strides, gpu-cache, gpu-l2-cache, gpu-stream) with fewer turns:
-the rate is taken between two points of a run, or as the difference of two runs, after the caches are warm.
+The experiments are those of RRZE-HPC/gpu-benches (gpu-strides, gpu-cache, gpu-l2-cache, gpu-l2-stream, gpu-stream) with
+fewer turns: the rate is taken between two points of a run, or as the difference of two runs, after the caches are warm.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from configs.schema import Config
 from traces.emulator.launch import Value
 from validate.memory.chase import curve_error
-from validate.memory.launches import block_ends, cycles, emulate, with_sms
+from validate.memory.launches import block_ends, block_rate, cycles, emulate, with_sms
 from validate.memory.suite import Benchmark, Board, Cell, Point
 
 SATURATION_LIMIT, CURVE_LIMIT = 0.05, 0.15
@@ -38,6 +38,8 @@ STREAM_KERNELS = {
     "stencil3": 2,
     "stencil5": 2,
 }  # number of arrays
+COPY_ROUNDS = 4
+L2_STREAM_KERNELS = {"read": "read", "scale": "scale", "triad": "vector_triad", "write": "init"}
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,11 @@ def run_stream(benchmark: Benchmark, board: Board, config: Config) -> tuple[list
         return stream_bandwidth(name, int(row["block"]), int(row["blocks_per_sm"]), config)
 
     points = _curve(benchmark, board, simulated)
+    return points, _occupancy_cells(benchmark, board, points)
+
+
+def _occupancy_cells(benchmark: Benchmark, board: Board, points: Sequence[Point]) -> list[Cell]:
+    """Of every series the point of most threads, and the worst of the others."""
     cells = []
     for name in dict.fromkeys(p.series for p in points):
         curve = sorted((p for p in points if p.series == name), key=lambda p: p.x)
@@ -188,7 +195,7 @@ def run_stream(benchmark: Benchmark, board: Board, config: Config) -> tuple[list
                 Cell(benchmark.name, cell, board.gpu, point.measured, point.simulated, "GB/s", limit, "relative",
                      board.source)
             )  # fmt: skip
-    return points, cells
+    return cells
 
 
 def stream_bandwidth(name: str, block: int, blocks_per_sm: int, config: Config) -> float:
@@ -204,9 +211,7 @@ def stream_bandwidth(name: str, block: int, blocks_per_sm: int, config: Config) 
     )
     resident = config.gpu.sms * blocks_per_sm
     per_block = 8 * block * STREAM_KERNELS[name]
-    held = config.gpu.sms * config.l1d.outstanding_writes * config.l1d.line_bytes
-    if name == "init":  # nothing but stores: where they outrun the DRAM by a tenth, ten times as many fill the queues
-        held *= 10
+    held = _held_bytes(name, config)
     # Few threads cannot saturate the DRAM: then a few generations of blocks are enough.
     busy = min(1.0, 8 * block * blocks_per_sm / config.sm.max_threads)
     warm = 2 * resident + round(busy * (held + config.l2.bytes) * STREAM_KERNELS[name] / per_block)
@@ -217,7 +222,38 @@ def stream_bandwidth(name: str, block: int, blocks_per_sm: int, config: Config) 
     other = np.zeros(2 * config.l2.bytes // 8)
     arguments: list[Value] = [*(np.ones(n) for _ in range(4)), other, np.int32(n)]
     trace = emulate("stream", name, config, blocks, block, arguments, shared_bytes=STREAM_SHARED_BYTES)
-    # Blocks end in crowds: the slope through all ends comes within 1 % where the first and the last alone are 5 % off.
-    cycle, ended = block_ends(trace, config, warm, warm + counted)
-    cycle, ended = cycle - cycle.mean(), ended - ended.mean()
-    return _gigabytes_per_second(per_block * (cycle @ ended) / (cycle @ cycle), config)
+    return _gigabytes_per_second(per_block * block_rate(trace, config, warm, warm + counted), config)
+
+
+def _held_bytes(name: str, config: Config) -> int:
+    """Stores on their way from the SMs at most. Without loads, what outruns the memory by a tenth must bring ten times
+    as many to fill it up."""
+    return config.gpu.sms * config.l1d.outstanding_writes * config.l1d.line_bytes * (10 if name == "init" else 1)
+
+
+def run_l2_stream(benchmark: Benchmark, board: Board, config: Config) -> tuple[list[Point], list[Cell]]:
+    """L2 bandwidth against threads in flight, one curve per kernel."""
+
+    def simulated(row: dict[str, str]) -> float:
+        name = L2_STREAM_KERNELS[row["series"]]
+        return l2_stream_bandwidth(name, int(row["elements"]), int(row["block"]), int(row["blocks_per_sm"]), config)
+
+    points = _curve(benchmark, board, simulated)
+    return points, _occupancy_cells(benchmark, board, points)
+
+
+def l2_stream_bandwidth(name: str, elements: int, block: int, blocks_per_sm: int, config: Config) -> float:
+    """GB/s that a stream kernel moves whose threads go round arrays of `elements` doubles, which the L2 holds."""
+    config = replace(config, sm=replace(config.sm, max_blocks=blocks_per_sm))
+    resident = config.gpu.sms * blocks_per_sm
+    # A line that is read comes into a partition when an SM there reads it first: with two, half of the rest in a round.
+    rounds = COPY_ROUNDS if config.l2.partitions > 1 and name != "init" else 1
+    busy = min(1.0, 8 * block * blocks_per_sm / config.sm.max_threads)
+    per_block = 8 * block * STREAM_KERNELS[name]
+    held = round(busy * _held_bytes(name, config) * STREAM_KERNELS[name] / per_block) if name != "read" else 0
+    warm, counted = 2 * resident + max(held, rounds * -(-elements // block)), 10 * resident
+    arguments: list[Value] = [*(np.ones(elements) for _ in range(4)), np.zeros(1), np.int32(elements)]
+    options = (f"-DLENGTH={elements}",)
+    blocks = warm + counted + resident
+    trace = emulate("stream", name, config, blocks, block, arguments, options=options, shared_bytes=STREAM_SHARED_BYTES)
+    return _gigabytes_per_second(per_block * block_rate(trace, config, warm, warm + counted), config)

@@ -1,8 +1,14 @@
-// Streams of doubles, one element per thread; `other` lies in the L2 in place of the data.
+// Streams of doubles, one element per thread; `other` lies in the L2 in place of the data. With LENGTH the threads go
+// round arrays of so many elements.
+#ifdef LENGTH
+#define ELEMENT(i) ((i) % LENGTH)
+#else
+#define ELEMENT(i) (i)
+#endif
 #define STREAM(name, first, last, body)                                                                    \
     extern "C" __global__ void name(double* a, const double* __restrict__ b, const double* __restrict__ c, \
                                     const double* __restrict__ d, const double* other, int n) {            \
-        int i = threadIdx.x + blockIdx.x * blockDim.x;                                                     \
+        int i = ELEMENT(threadIdx.x + blockIdx.x * blockDim.x);                                            \
         if (i < first || i >= n - last) return;                                                            \
         body;                                                                                              \
     }

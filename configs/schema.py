@@ -379,7 +379,7 @@ class BulkCopy:
     mbarrier: tuple[int, ...] = operation("SYNCS; of a wait, from the end of its phase")
     instruction: tuple[int, ...] = operation("UBLKCP, UTMALDG ..., as far as its warp is concerned")
     start_cycles: int = knob("a copy reaches the engine -> its first request", CYCLES, hi=4096)
-    tensor_map_cycles: int = knob("more for copies with a tensor map", CYCLES, hi=4096)
+    map_dimension_cycles: int = knob("more for each dimension of a tensor map", CYCLES, hi=4096)
     sectors_per_cycle: int = count("asked for; a request holds those of one line in one row", "per cycle", hi=4)
     sectors_in_flight: int = count("requested and not answered", hi=1 << 20)
     complete_cycles: int = knob("last data at the SM -> bytes complete at the mbarrier", CYCLES, hi=4096)

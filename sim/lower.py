@@ -31,7 +31,7 @@ from isa.program import (
     Unit,
 )
 from sim.async_state import Async
-from sim.lower_async import BULK_COPIES, PHASE_BARRIERS, request_of, set_traits
+from sim.lower_async import BULK_COPIES, PHASE_BARRIERS, map_dimensions, request_of, set_traits
 from sim.lower_tensor import chain_cycles, operand_cycles, tensor_interval, tensor_latency
 from sim.state import (
     BANKS,
@@ -387,7 +387,7 @@ def _memory(target, record, mnemonic: str, text: str, config: Config) -> None:
         target["is_copy"] = 1
     if Async.LOAD <= request <= Async.TO_CLUSTER:
         bulk = config.bulk_copy
-        target["latency_cycles"] = bulk.start_cycles + (bulk.tensor_map_cycles if mnemonic.startswith("UTMA") else 0)
+        target["latency_cycles"] = bulk.start_cycles + map_dimensions(text) * bulk.map_dimension_cycles
     if request not in (Async.NONE, Async.GENERIC):
         target["space"] = MemorySpace.NONE  # its addresses are not those of a load
 

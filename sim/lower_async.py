@@ -45,6 +45,12 @@ def request_of(record, mnemonic: str, text: str) -> Async:
     return Async.GENERIC if record["space"] == MemorySpace.GENERIC else Async.NONE
 
 
+def map_dimensions(text: str) -> int:
+    """Dimensions of the tensor map that a bulk copy works from; 0 = none."""
+    found = re.search(r"\bUTMA\w+(?:\.\w+)*?\.([1-5])D\b", text)
+    return int(found[1]) if found else 0
+
+
 def set_traits(target, record, mnemonic: str, text: str) -> None:
     """Cluster barriers, USETMAXREG, and the commit of bulk stores, which counts on the read counter it names."""
     if mnemonic == "UTMACMDFLUSH":

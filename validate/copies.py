@@ -33,14 +33,21 @@ _BASE = 0x7F00_0000_0000
 _ELEMENT = 4  # bytes; floats
 _WIDTH = {2: (32768, 32768), 3: (1024, 1024, 1024)}  # elements of the array along x, y, z
 _SETTINGS = ("launch.kernel_cycles=0", "launch.drain_cycles=0", "fetch.perfect=true")
-_COPY_BYTES = 24 << 20  # copied in all, where that takes enough turns
-_TURNS = (4, 20)
+_COPY_BYTES = 24 << 20  # after the first turns, where that takes enough of them
+_TURNS = (6, 24)
+_FIRST_TURNS = 4  # not timed
+_LATENCY_CYCLES = 760  # of a copy from the DRAM
+_DELAY_CYCLES = 32  # of one turn of the empty loop
 _LOADS = 6  # of a chain between two blocks
 _RING_LOADS = (16, 48)  # per warp: two lengths, whose difference is free of start and end
 _MAX_CYCLES = 10_000_000
 
 _COPY = """
 SYNCS.EXCH.64 URZ, [UR9], UR12
+delay:
+IADD3 R15, R15, -0x1, RZ
+ISETP.NE.AND P2, PT, R15, RZ, PT
+@P2 BRA delay
 turn:
 {copy}
 SYNCS.ARRIVE.TRANS64.A0TR RZ, [UR9], R2
@@ -99,14 +106,24 @@ class _Streams:
 
 
 class CopyTrace:
-    """`turns` boxes for each block, one after the other. A Trace."""
+    """`turns` boxes for each block, one after the other, behind `delays[block]` turns of an empty loop. A Trace."""
 
-    def __init__(self, blocks: int, box: Sequence[int], size: int, turns: int, tensor: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        blocks: int,
+        box: Sequence[int],
+        size: int,
+        turns: int,
+        tensor: int,
+        stride: int = 1,
+        delays: Sequence[int] = (),
+    ) -> None:
         copy = f"UTMALDG.{tensor}D [UR8], [UR4]" if tensor else "UBLKCP.S.G [UR8], [UR4], UR6"
         read = read_listing(_COPY.format(copy=copy), 90, kernel="bulk_copy", name="bulk_copy")
         self.program, self.labels = read.program, read.labels
         self.launch = Launch("bulk_copy", (blocks, 1, 1), (32, 1, 1), size + 1024, 32, 90)
         self.box, self.size, self.turns, self.stride = tuple(box), size, turns, stride
+        self.delays = delays
 
     def rows(self, number: int) -> list[tuple[int, int, int]]:
         """Records of a box: first row and its bytes, then pitch and number along y and z. Boxes count x fastest."""
@@ -121,10 +138,13 @@ class CopyTrace:
         return [(corner, self.box[0] * _ELEMENT, -1), *further[1:]]
 
     def blocks(self) -> Iterator[BlockStreams]:
-        turn, end = self.labels["turn"], self.labels["end"]
+        delay, turn, end = (self.labels[name] for name in ("delay", "turn", "end"))
         for number in range(self.launch.blocks):
             streams = _Streams()
             streams.add(0, ((0, 0, -1), (1, 0, -1)))
+            for _ in range(self.delays[number] if self.delays else 0):
+                for index in range(delay, turn):
+                    streams.add(index)
             for i in range(self.turns):
                 rows = self.rows(number + i * self.launch.blocks)
                 operands = {
@@ -171,12 +191,33 @@ def _config(gpu: str, overlays: Sequence[str], settings: Sequence[str]) -> Confi
     return load_config(gpu, tuple(overlays), (*_SETTINGS, *settings))
 
 
-def _cycles(trace: CopyTrace | ClusterTrace, config: Config) -> int:
-    machine = Machine(trace, config)
+def _run(trace: CopyTrace | ClusterTrace, config: Config, log_entries: int = 0) -> tuple[np.ndarray, int]:
+    """Instructions issued (LOG) and cycles of the kernel."""
+    machine = Machine(trace, config, log_entries=log_entries)
     machine.run(_MAX_CYCLES)
     result = machine.result()
     result.check()
-    return result.kernel_cycles
+    log = machine.log[: int(machine.log_count[0])]
+    return log[log["kind"] == LogKind.ISSUE], result.kernel_cycles
+
+
+def copy_rate(blocks: int, box: Sequence[int], size: int, tensor: int, config: Config) -> float:
+    """Bytes per cycle of blocks that copy boxes of `size` bytes, long after their start.
+
+    The benchmark reads 4 GiB in 575 turns or more. Blocks that start together stay in step for the few turns simulated
+    here, and neighbours in x would ask for the same rows of the DRAM at the same time; after hundreds of turns they do
+    not. So they start anywhere within one turn: its latency and the transfer of all their boxes at the peak.
+    """
+    dram, gpu = config.dram, config.gpu
+    peak = dram.channels * dram.bus_bytes * dram.transfers_per_clock * dram.clock_mhz / gpu.core_clock_mhz
+    loops = (_LATENCY_CYCLES + size * blocks / peak) / _DELAY_CYCLES
+    delays = [int(loops * i / blocks) for i in np.random.default_rng(0).permutation(blocks)]
+    turns = max(_TURNS[0], min(_TURNS[1], _COPY_BYTES // (size * blocks)))
+    few, many = (
+        _run(CopyTrace(blocks, box, size, n, tensor, delays=delays), config)[1]
+        for n in (_FIRST_TURNS, _FIRST_TURNS + turns)
+    )
+    return size * turns * blocks / (many - few)
 
 
 def run_kernel(row: Row, overlays: Sequence[str] = (), settings: Sequence[str] = ()) -> float | None:
@@ -184,12 +225,9 @@ def run_kernel(row: Row, overlays: Sequence[str] = (), settings: Sequence[str] =
     config = _config(row.gpu, overlays, (*row.settings, *settings))
     hertz = config.gpu.core_clock_mhz * 1e6
     if row.kernel == "bulk_copy":
-        size = row.bytes
-        turns = max(_TURNS[0], min(_TURNS[1], _COPY_BYTES // (size * row.blocks)))
-        cycles = _cycles(CopyTrace(row.blocks, row.box, size, turns, row.tensor), config)
-        return size * turns * row.blocks / cycles * hertz / 2**30
+        return copy_rate(row.blocks, row.box, row.bytes, row.tensor, config) * hertz / 2**30
     if row.kernel == "copy_latency":
-        few, many = (_cycles(CopyTrace(1, (), row.bytes, n, 0, row.stride), config) for n in (20, 60))
+        few, many = (_run(CopyTrace(1, (), row.bytes, n, 0, row.stride), config)[1] for n in (20, 60))
         return (many - few) / 40
     if row.kernel == "cluster_latency":
         own, remote = _latencies(row.gpu, row.blocks, tuple(overlays), (*row.settings, *settings))
@@ -201,7 +239,7 @@ def run_kernel(row: Row, overlays: Sequence[str] = (), settings: Sequence[str] =
         return rank if row.own else (rank + 1) % row.blocks
 
     few, many = (
-        _cycles(ClusterTrace(row.blocks, blocks, 32, n, neighbour, False, 120_000), config) for n in _RING_LOADS
+        _run(ClusterTrace(row.blocks, blocks, 32, n, neighbour, False, 120_000), config)[1] for n in _RING_LOADS
     )
     rate = 32 * 128 * (_RING_LOADS[1] - _RING_LOADS[0]) / (many - few)  # bytes per cycle and SM
     return rate * hertz / 1e9 if row.unit == "GB/s" else rate * row.sms * hertz / 1e12
@@ -217,10 +255,8 @@ def _latencies(
         return (rank + load // _LOADS) % size
 
     trace = ClusterTrace(size, size, 1, size * _LOADS, target, True, 4096)
-    machine = Machine(trace, _config(gpu, overlays, settings), log_entries=1 << 17)
-    machine.run(_MAX_CYCLES)
-    log = machine.log[: int(machine.log_count[0])]
-    issues = log[(log["kind"] == LogKind.ISSUE) & (log["op"] >= 2) & (log["op"] < 2 + size * _LOADS)]
+    log, _ = _run(trace, _config(gpu, overlays, settings), 1 << 17)
+    issues = log[(log["op"] >= 2) & (log["op"] < 2 + size * _LOADS)]
     found: tuple[list[float], list[float]] = ([], [])
     for sm in np.unique(issues["sm"]):
         cycles = np.sort(issues["cycle"][issues["sm"] == sm]).reshape(size, _LOADS)

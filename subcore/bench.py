@@ -43,7 +43,7 @@ class Case:
 CASES = (
     Case("matmul_tiled", "rtx_a6000", "shared memory", {"n": 256}),
     Case("sgemm_register_tiled", "rtx_a6000", "FMA", {"m": 512, "n": 512, "k": 128}),
-    Case("gemm_mma", "rtx_a6000", "tensor cores", {"m": 512, "n": 512, "k": 512}),
+    Case("gemm_mma", "rtx_a6000", "tensor cores", {"m": 1024, "n": 1024, "k": 512}),
     Case("flash_attention", "rtx_a6000", "tensor cores", {"heads": 8, "sequence": 512}),
     Case("vectoradd", "rtx_a6000", "DRAM, streaming", {"n": 1 << 20}),
     Case("bfs_step", "rtx_a6000", "divergence", {"vertices": 262144, "frontier": 32768}),
@@ -65,10 +65,10 @@ CASES = (
     ),
 )
 
-# Lengths of one kernel: what an instruction costs must not grow with them. Every grid fills the GPU to the end as well
-# as can be (0.96, 2.03 and 3.17 waves: SMs with few warps cost less), and every stream leaves the L2.
+# Lengths of one kernel: what an instruction costs must not grow with them. Blocks do the same however many there are:
+# one, two and three full waves of four blocks on each SM, and streams beyond the L2.
 GROWTH = (
-    *(Case("matmul_tiled", "rtx_a6000", "length", {"n": n}) for n in (352, 512, 640)),
+    *(Case("sgemm_register_tiled", "rtx_a6000", "length", {"m": 2688 * n, "n": 1024, "k": 128}) for n in (1, 2, 3)),
     *(Case("vectoradd", "rtx_a6000", "length", {"n": n << 20}) for n in (4, 8, 16)),
 )
 GOALS = {  # million warp instructions per second of one thread, all SMs

@@ -457,6 +457,12 @@ class Config:
     launch: Launch
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        """Peak of all channels, per core cycle."""
+        d = self.dram
+        return d.channels * d.bus_bytes * d.transfers_per_clock * d.clock_mhz / self.gpu.core_clock_mhz
+
 
 SECTIONS: Mapping[str, type] = {f.name: globals()[str(f.type)] for f in dataclasses.fields(Config) if f.compare}
 

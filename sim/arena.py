@@ -11,17 +11,12 @@ from isa.errors import SubcoreError
 from sim.dispatch import ARENA_BLOCK
 from sim.jit import entry
 from sim.lists import lay_patterns, shared_lists
-from sim.run import ACCESS
+from sim.run import ACCESS, plain
 from sim.threads import Threads
 from traces.stream import BlockStreams, Trace
 
 MAX_CHUNKS = 4096
 _ROWS_OF_A_PART = 1 << 17  # a thread takes about half a millisecond for them
-
-
-def _plain(array: np.ndarray) -> np.ndarray:
-    """As kernels are compiled for: contiguous and writable; nearly always the array itself."""
-    return np.require(array, requirements=("C", "W"))
 
 
 class Streams(NamedTuple):
@@ -136,13 +131,13 @@ class Arena:
 
         first_access = take(self._accesses, len(chunk.accesses))
         placed = self._accesses.columns["accesses"][first_access : first_access + len(chunk.accesses)]
-        accesses, lane_address = _plain(chunk.accesses.view(ACCESS)), _plain(chunk.lane_address)
+        accesses, lane_address = plain(chunk.accesses.view(ACCESS)), plain(chunk.lane_address)
         parts = shared_lists(accesses, lane_address, placed, self._threads)
         at = take(self._patterns, sum(len(patterns) for _, _, patterns in parts))
         lay_patterns(parts, placed, self._patterns.columns["lane_address"], at, self._threads)
         rows = len(chunk.instruction)
         start = take(self._rows, rows)
-        columns: list[Any] = [_plain(getattr(chunk, name)) for name in self._rows.columns]
+        columns: list[Any] = [plain(getattr(chunk, name)) for name in self._rows.columns]
         places: list[Any] = [column[start : start + rows] for column in self._rows.columns.values()]
         self._threads.each_part(
             rows, _ROWS_OF_A_PART, lambda first, stop: place_rows(first, stop, first_access, *columns, *places)

@@ -16,6 +16,7 @@ from isa.program import NO_COUNTER, Flag
 from sim.core.dependence import file_of
 from sim.jit import entry
 from sim.lower import Code
+from sim.run import plain
 from sim.state import (
     SCOREBOARD_ENTRIES,
     Path,
@@ -50,7 +51,7 @@ class ChainMeter:
         warps = self._launch.warps_per_block
         longest = np.zeros(len(chunk.warp_start) - 1, np.int64)
         warp_start = np.asarray(chunk.warp_start, np.int64)
-        instruction = np.require(chunk.instruction, requirements=("C", "W"))
+        instruction = plain(chunk.instruction)
         code = self._code
 
         def part(first: int, stop: int) -> None:

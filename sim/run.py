@@ -18,6 +18,11 @@ LOG = record_dtype(
 ACCESS = record_dtype([("origin", "i8"), ("stride", "i4"), ("list_at", "i4"), ("more", "i4")])
 
 
+def plain(array: np.ndarray) -> np.ndarray:
+    """As kernels are compiled for: contiguous and writable; nearly always the array itself."""
+    return np.require(array, requirements=("C", "W"))
+
+
 class Run(NamedTuple):
     """Arrays that every stage may read. Written are only `boards`, `engine`, `outbox`, profile, log and series."""
 

@@ -175,8 +175,7 @@ def _memory(result: RunResult) -> list[Found]:
     # dirty sectors may wait in the queues of the channels when the kernel ends
     waiting = dram.channels * dram.queue_entries * 4
     moved = count["dram__sectors_read"] + max(0, count["dram__sectors_write"] - waiting)
-    per_clock = dram.channels * dram.bus_bytes * dram.transfers_per_clock
-    peak = per_clock * dram.clock_mhz / config.gpu.core_clock_mhz
+    peak = config.dram_bytes_per_cycle
     requests = count["lts__t_requests"] * network.request_header_bytes + written * SECTOR_BYTES
     fetched = result.counter(Counter.L1I_MISSES) * config.fetch.l1_line_bytes // SECTOR_BYTES
     replies = max(0, read - fetched) * SECTOR_BYTES

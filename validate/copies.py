@@ -208,9 +208,7 @@ def copy_rate(blocks: int, box: Sequence[int], size: int, tensor: int, config: C
     here, and neighbours in x would ask for the same rows of the DRAM at the same time; after hundreds of turns they do
     not. So they start anywhere within one turn: its latency and the transfer of all their boxes at the peak.
     """
-    dram, gpu = config.dram, config.gpu
-    peak = dram.channels * dram.bus_bytes * dram.transfers_per_clock * dram.clock_mhz / gpu.core_clock_mhz
-    loops = (_LATENCY_CYCLES + size * blocks / peak) / _DELAY_CYCLES
+    loops = (_LATENCY_CYCLES + size * blocks / config.dram_bytes_per_cycle) / _DELAY_CYCLES
     delays = [int(loops * i / blocks) for i in np.random.default_rng(0).permutation(blocks)]
     turns = max(_TURNS[0], min(_TURNS[1], _COPY_BYTES // (size * blocks)))
     few, many = (

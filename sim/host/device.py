@@ -158,8 +158,7 @@ def _work(result: RunResult) -> tuple[dict[str, float], dict[str, float]]:
     for unit in (Unit.FMA, Unit.ALU, Unit.FP16, Unit.FP64, Unit.SFU, Unit.TENSOR, Unit.UNIFORM):
         whole = config.sm.subcores if unit == Unit.FP64 and config.execute.fp64_shared else 1
         of_sm[unit.name] = float(units[unit]) * whole
-    count, sector, dram = result.memory_counters, config.l2.sector_bytes, config.dram
-    peak = dram.channels * dram.bus_bytes * dram.transfers_per_clock * dram.clock_mhz / config.gpu.core_clock_mhz
+    count, sector, peak = result.memory_counters, config.l2.sector_bytes, config.dram_bytes_per_cycle
     of_chip = {
         "L2": count["lts__t_sectors"] * sector / (config.l2.slices * config.interconnect.slice_reply_bytes_per_cycle),
         "DRAM": (count["dram__sectors_read"] + count["dram__sectors_write"]) * sector / peak,

@@ -24,8 +24,7 @@ def shares(result: RunResult) -> dict[str, float]:
     )
     memory = result.memory_counters
     l2_peak = config.l2.slices * config.interconnect.slice_reply_bytes_per_cycle
-    dram = config.dram
-    dram_peak = dram.channels * dram.bus_bytes * dram.transfers_per_clock * dram.clock_mhz / config.gpu.core_clock_mhz
+    dram_peak = config.dram_bytes_per_cycle
     dispatch = min(window, result.launch.blocks * config.launch.block_interval_cycles)
     dram_sectors = memory["dram__sectors_read"] + memory["dram__sectors_write"]
     return {
